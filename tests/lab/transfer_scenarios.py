@@ -1,0 +1,3 @@
+"""Stories with transfers, pickup and parking."""
+
+from __future__ import annotations
