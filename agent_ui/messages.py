@@ -1,12 +1,12 @@
 """The push protocol: JSON text frames between the server and a browser.
 
 Each frame from the server has `type`, `seq` (rises by one for each frame of a session) and `at`
-(ISO 8601 with offset). On connect the server sends `hello` with a new session, then `snapshot`, then
-changes. A browser that was connected before opens `/api/v1/push?resume=1` and sends `resume`, at once
-or within 5 seconds, with the session and the last `seq` it saw there. When the server still has the
-frames after it, it sends `resumed` and then only those, with the numbers of the new session; else a
-`snapshot`. (Without `?resume=1` the server waits for a `resume` only a quarter of a second.) Every
-shown `pop` is acknowledged by `ack` with the time it appeared.
+(ISO 8601 with offset). On connect the server sends `hello` with a new session, then `snapshot`,
+then changes. A browser that was connected before opens `/api/v1/push?resume=1` and sends `resume`,
+at once or within 5 seconds, with the session and the last `seq` it saw there. When the server still
+has the frames after it, it sends `resumed` and then only those, with the numbers of the new
+session; else a `snapshot`. (Without `?resume=1` the server waits for a `resume` only a quarter of
+a second.) Every shown `pop` is acknowledged by `ack` with the time it appeared.
 
 Close codes: 4001 not signed in, 4002 too slow (outbox full), 4003 bad frame, 4004 signed out or
 role changed, 4005 replaced (too many sockets of one user).
