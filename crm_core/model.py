@@ -46,6 +46,8 @@ class Outcome(StrEnum):
     RECEIVED = "received"
     SENT = "sent"
     NOTED = "noted"
+    MERGED = "merged"
+    """A consult call that turned out to be part of another call: shown there, not in lists."""
 
 
 class PartyKind(StrEnum):
