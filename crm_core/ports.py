@@ -61,17 +61,24 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactDraft:
-    """A contact as an import or a form gives it. Upserted by `external_id` when there is one,
-    else by name within the same account and a common contact point."""
+    """A contact as an import or a form gives it.
+
+    Upserted by `external_id` when there is one, else by name within the same account and a common
+    contact point (or, if the draft has no points, a contact without any). An update adds and
+    changes what the draft gives; what is empty in it stays as it is, and points are never removed.
+    """
 
     name: str
     external_id: str = ""
     account: str = ""
+    """The name of the organisation, which is created when it is new."""
     kind: str = "customer"
+    """`""` leaves the kind as it is; a new contact is then a customer."""
     tier: str = ""
     tags: tuple[str, ...] = ()
     notes: str = ""
     owner: str = ""
+    """The login of a user; one that does not exist changes nothing."""
     points: tuple[ContactPoint, ...] = ()
 
 
@@ -97,8 +104,13 @@ class ContactStore(Protocol):
     async def page(
         self, *, text: str = "", after: str | None = None, limit: int = 50
     ) -> tuple[list[Contact], str | None]:
-        """Contacts by name, filtered by `text` in name, account or contact point; the second
-        value is the cursor of the next page or None."""
+        """Contacts by name, filtered by `text` in name, account or contact point.
+
+        The second value is the cursor of the next page or None.
+
+        Raises:
+            Invalid: `after` is no cursor of ours.
+        """
         ...
 
     async def accounts(
@@ -227,9 +239,7 @@ class UserStore(Protocol):
         """End a session; nothing happens if there is none."""
         ...
 
-    async def add_link(
-        self, token_sha256: bytes, *, user: UserId, expires_at: datetime
-    ) -> None:
+    async def add_link(self, token_sha256: bytes, *, user: UserId, expires_at: datetime) -> None:
         """Store a one-time sign-in link."""
         ...
 
