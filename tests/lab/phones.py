@@ -113,14 +113,25 @@ class PhoneCall:
         await self._do("dtmf", digits=digits)
 
     async def transfer(self, number: str) -> None:
-        """Transfer the other side blindly and wait until Asterisk released this call."""
+        """Transfer the other side blindly, and leave once Asterisk agreed, as desk phones do."""
         await self._do("transfer", number=number)
-        await self._until("transferred", lambda: self.transfer_code >= 200 or self.is_over)
+        await self._leave_transferred()
 
     async def attended(self, other: PhoneCall) -> None:
-        """Connect the other sides of this call and of ``other``; wait until both are released."""
+        """Connect the other sides of this call and of ``other``, and leave both."""
         await self._do("attended", other=other.key)
-        await self._until("transferred", lambda: self.transfer_code >= 200 or self.is_over)
+        await self._leave_transferred()
+        if not other.is_over:
+            await other.hangup()
+
+    async def _leave_transferred(self) -> None:
+        await self._phones.until(
+            lambda: self.transfer_code >= 200 or self.is_over, f"{self!r} to be transferred"
+        )
+        if self.transfer_code >= 300:
+            raise LabError(f"Asterisk refused the transfer with {self.transfer_code}")
+        if not self.is_over:
+            await self.hangup()
 
     @property
     def _confirmed(self) -> bool:

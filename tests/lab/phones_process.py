@@ -241,7 +241,7 @@ class Phones:
 
     def attended(self, call: int, other: int) -> None:
         """Connect the other sides of two calls of ours (REFER with Replaces)."""
-        self.calls[call].xferReplaces(self.calls[other], 0, pj.CallOpParam(True))
+        self.calls[call].xferReplaces(self.calls[other], pj.CallOpParam(True))
 
     def forget_ended(self) -> None:
         """Destroy the calls that ended since the last look."""

@@ -73,9 +73,9 @@ async def inbound_withheld_answered(stage: Stage) -> Truth:
 
 @scenario("inbound/withheld_asserted_answered", "1001")
 async def inbound_withheld_asserted_answered(stage: Stage) -> Truth:
-    """A caller hides the number, but the provider tells it to the PBX (P-Asserted-Identity)."""
+    """A caller hides the number, the provider tells it to the PBX: the stream shows it as any."""
     call = await simple_answered(stage, hanger="caller", withheld=True, asserted=True)
-    return [{**call, "caller": {"number": "", "name": ""}, "withheld": True}]
+    return [{**call, "caller": {"number": CUSTOMER, "name": ""}, "withheld": True}]
 
 
 @scenario("inbound/hostile_name_answered", "1001")
@@ -96,7 +96,9 @@ async def inbound_hostile_name_answered(stage: Stage) -> Truth:
         inbound(
             Did.PHONE,
             "answered",
-            caller={"number": CUSTOMER, "name": HOSTILE_NAME},
+            # chan_pjsip keeps the backslashes of the quoted string in the name.
+            caller={"number": CUSTOMER, "name": HOSTILE_NAME.replace('"', '\\"')},
+            display_name=HOSTILE_NAME,
             legs=[leg(TRUNK, "caller"), callee("1001", "answered")],
             talks=[[TRUNK, phone("1001")]],
             wait_s=stage.between("rings", "answered"),
@@ -176,7 +178,7 @@ async def inbound_busy(stage: Stage) -> Truth:
 @scenario("inbound/rejected", "1001")
 async def inbound_rejected(stage: Stage) -> Truth:
     """The agent declines the ringing call (603)."""
-    call, = await refused(stage, 603, "", "rejected")
+    (call,) = await refused(stage, 603, "", "rejected")
     del call["outcome"]  # of a call that its only callee declined: for the tracker to define
     return [call]
 
