@@ -308,8 +308,13 @@ class MailStore(Protocol):
         """The state of a folder, or None if it was never read."""
         ...
 
-    async def open_epoch(self, mailbox: str, raw_name: bytes, *, uidvalidity: int) -> FolderState:
-        """Begin a folder, or a new epoch of it after UIDVALIDITY changed. Old rows stay."""
+    async def open_epoch(
+        self, mailbox: str, raw_name: bytes, *, uidvalidity: int, last_uid: int = 0
+    ) -> FolderState:
+        """Begin a folder, or a new epoch of it after UIDVALIDITY changed. Old rows stay.
+
+        Mails up to `last_uid` are left alone: that is how a mailbox begins with what comes next.
+        """
         ...
 
     async def note_uids(
