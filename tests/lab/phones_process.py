@@ -102,6 +102,10 @@ class Call(pj.Call):  # type: ignore[misc]
         }
         info = self.getInfo()  # kept by a name: its parts do not outlive it
         for media in info.media:
+            if media.status in {pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD}:
+                # Silence, but sent all the time: without it the end of a pressed key gets lost.
+                quiet = self.line.phones.endpoint.audDevManager().getCaptureDevMedia()
+                quiet.startTransmit(self.getAudioMedia(media.index))
             emit(
                 event="media",
                 call=self.key,
@@ -132,6 +136,7 @@ class Phones:
         config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = 30
         config.uaConfig.userAgent = "Lab phone"
+        config.medConfig.noVad = True
         config.logConfig.consoleLevel = 0
         config.logConfig.level = 5 if log else 0
         config.logConfig.filename = log
