@@ -154,6 +154,10 @@ class Phones:
     """All phones of a test and the outside world behind the trunk: an async context manager."""
 
     def __init__(self, asterisk: Asterisk, *, log: Path | None = None) -> None:
+        try:
+            import pjsua2  # noqa: F401
+        except ImportError as error:
+            raise LabUnavailable("pjsua2-python is not installed") from error
         self._asterisk = asterisk
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -168,10 +172,6 @@ class Phones:
         self._registered: dict[str, tuple[int, bool]] = {}
 
     async def __aenter__(self) -> Self:
-        try:
-            import pjsua2  # noqa: F401
-        except ImportError as error:
-            raise LabUnavailable("pjsua2-python is not installed") from error
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(Path(__file__).with_name("phones_process.py")),
