@@ -500,7 +500,9 @@ class _Mail:
                 return folder
         return None
 
-    async def open_epoch(self, mailbox: str, raw_name: bytes, *, uidvalidity: int) -> FolderState:
+    async def open_epoch(
+        self, mailbox: str, raw_name: bytes, *, uidvalidity: int, last_uid: int = 0
+    ) -> FolderState:
         tables = await self._unit.writing()
         known = await self.folder(mailbox, raw_name)
         if known is None:
@@ -510,12 +512,14 @@ class _Mail:
                 raw_name=raw_name,
                 uidvalidity=uidvalidity,
                 epoch=1,
-                last_uid=0,
+                last_uid=last_uid,
             )
         elif known.uidvalidity == uidvalidity:
             return known
         else:
-            folder = replace(known, uidvalidity=uidvalidity, epoch=known.epoch + 1, last_uid=0)
+            folder = replace(
+                known, uidvalidity=uidvalidity, epoch=known.epoch + 1, last_uid=last_uid
+            )
         tables.folders[folder.id] = folder
         return folder
 
@@ -579,6 +583,8 @@ class _Mail:
 
     async def store_email(self, email: NewEmail) -> tuple[int, bool]:
         tables = await self._unit.writing()
+        if email.raw_sha256 not in tables.raw:
+            raise NotFound("the raw bytes of the mail must be stored before it")
         key = storable(email.content_key)
         if (known := tables.email_by_content.get(key)) is not None:
             return known, False
