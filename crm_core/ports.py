@@ -417,6 +417,10 @@ class Store(Protocol):
 class Publisher(Protocol):
     """Tells screens, now, that something happened. Never waits, never raises, may be lost."""
 
-    def publish(self, notice: Notice) -> None:
-        """Hand the notice to everybody it is for."""
+    def publish(self, notice: Notice, *, received_ns: int | None = None) -> None:
+        """Hand the notice to everybody it is for.
+
+        `received_ns` (`time.perf_counter_ns`) is when the bytes that caused it came in, so that the
+        way to the screen can be measured.
+        """
         ...

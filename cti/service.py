@@ -145,10 +145,8 @@ class CallService:
         directory: Directory,
         rules: PhoneRules,
         own: AbstractSet[str] = frozenset(),
-        on_shown: Callable[[int], None] = lambda _received_ns: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`on_shown` is told, at each pop, when the bytes that caused it were received."""
         self.pbx = pbx
         self.metrics = CallMetrics()
         self._tracker = tracker
@@ -157,7 +155,6 @@ class CallService:
         self._directory = directory
         self._rules = rules
         self._own = own
-        self._on_shown = on_shown
         self._now = now
         self._due: deque[_Due] = deque()
         self._wake = asyncio.Event()
@@ -227,9 +224,8 @@ class CallService:
             return
         for due in batch:
             for notice in self._announce(due.change):
-                self._publisher.publish(notice)
+                self._publisher.publish(notice, received_ns=due.received_ns)
                 if isinstance(notice, PopShown):
-                    self._on_shown(due.received_ns)
                     log.info("pop_shown", pop=notice.pop.id, match=notice.pop.match.result.value)
 
     async def _transact(self, batch: Sequence[_Due]) -> None:
