@@ -1,0 +1,976 @@
+"""Messages become events: the one place that knows Asterisk's headers.
+
+`decode` is called for every message of every call, so it reads a message as Asterisk writes it:
+the name first, most messages dropped by it, then only the fields that the event needs, and the
+block of headers that describes a channel once for all messages in which it looks the same.
+A message in any other shape (keys in another case or order, repeated keys, a JSON object) is first
+put into that shape.
+
+All text comes from whoever calls: control characters are removed, lengths limited, and exactly the
+fields that Asterisk escapes (`ast_escape_c`) are unescaped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from cti.ami.events import (
+    AgentCalled,
+    AgentComplete,
+    AgentConnect,
+    AgentDump,
+    AgentEvent,
+    AgentRingNoAnswer,
+    AmiEvent,
+    AttendedTransfer,
+    BlindTransfer,
+    BridgeDestroy,
+    BridgeEnter,
+    BridgeLeave,
+    BridgeMerge,
+    ChannelEvent,
+    ChannelSnapshot,
+    ChannelState,
+    CoreShowChannel,
+    DeviceStateChange,
+    DialBegin,
+    DialEnd,
+    DialState,
+    FullyBooted,
+    Hangup,
+    HangupRequest,
+    Hold,
+    LocalBridge,
+    Malformed,
+    NewCallerid,
+    Newchannel,
+    NewConnectedLine,
+    Newexten,
+    Newstate,
+    Parked,
+    Pickup,
+    QueueCallerAbandon,
+    QueueCallerJoin,
+    QueueCallerLeave,
+    QueueEntry,
+    QueueMember,
+    QueueParams,
+    Rename,
+    Shutdown,
+    Unhold,
+    Uniqueid,
+    VarSet,
+)
+from cti.ami.framing import Message, event_name
+
+MAX_TEXT: Final = 256
+"""Characters kept of a value. Asterisk's own limit for most of them is 80."""
+
+WANTED_VARIABLES: Final = frozenset({b"QUEUESTATUS", b"ABANDONED", b"DIALSTATUS"})
+"""Why a queue or a dial ended, which no other event tells."""
+
+WANTED_APPLICATIONS: Final = frozenset(
+    {b"VoiceMail", b"Queue", b"Dial", b"Park", b"Hangup", b"Busy", b"Congestion"}
+)
+"""Applications of the dialplan that say where a call went."""
+
+
+def wanted(raw: bytes) -> bool:
+    """Tell, from as few bytes as possible, whether `decode` makes an event of this message."""
+    name = event_name(raw)
+    if name not in _BUILDERS:
+        return False
+    chosen = _CHOSEN_BY.get(name)
+    return chosen is None or _raw_value(raw, chosen[0]) in chosen[1]
+
+
+def decode(raw: bytes, seq: int = 0) -> AmiEvent | None:
+    """Return the event of one message, None if it is not of interest. Never raises.
+
+    Args:
+        raw: A message as `Framer` gives it.
+        seq: Its number in the stream.
+
+    """
+    name = event_name(raw)
+    build = _BUILDERS.get(name)
+    if build is None:
+        return None
+    chosen = _CHOSEN_BY.get(name)
+    if chosen is not None and _raw_value(raw, chosen[0]) not in chosen[1]:
+        return None
+    text = raw.decode("utf-8", "replace") + "\r\n"
+    try:
+        return build(text, _timestamp(text), seq)
+    except _Unusual:
+        return _decode_unusual(Message.parse(raw), seq)
+
+
+def decode_message(message: Message, seq: int = 0) -> AmiEvent | None:
+    """Do as `decode` for a message whose fields are already apart. Never raises."""
+    name = message.name.encode("utf-8", "replace")
+    if name not in _BUILDERS:
+        return None
+    chosen = _CHOSEN_BY.get(name)
+    if chosen is not None:
+        key = chosen[0].decode().strip("\r\n: ")
+        if message.get(key).encode("utf-8", "replace") not in chosen[1]:
+            return None
+    return _decode_unusual(message, seq)
+
+
+def decode_headers(headers: Mapping[str, object], seq: int = 0) -> AmiEvent | None:
+    """Do as `decode` for a JSON object of headers. Never raises."""
+    return decode_message(Message.from_headers(headers), seq)
+
+
+def unescape(value: str) -> str:
+    r"""Undo `ast_escape_c`: `O\'Brien` is `O'Brien`. Control characters are removed later."""
+    if "\\" not in value:
+        return value
+    return _ESCAPE.sub(lambda found: _ESCAPED[found[1]], value)
+
+
+def clean(value: str, limit: int = MAX_TEXT) -> str:
+    """Remove what could hide or fake text on a screen or in a log, and limit the length."""
+    if not value.isprintable():
+        value = "".join(character for character in value if not _is_unsafe(character))
+    return value[:limit]
+
+
+_ESCAPED: Final = {
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "\\": "\\",
+    "'": "'",
+    '"': '"',
+    "?": "?",
+}
+_ESCAPE: Final = re.compile(r"""\\([abfnrtv\\'"?])""")
+
+_UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_DIRECTION_OVERRIDES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _is_unsafe(character: str) -> bool:
+    return (
+        unicodedata.category(character) in _UNSAFE_CATEGORIES or character in _DIRECTION_OVERRIDES
+    )
+
+
+# --- reading the shape that Asterisk writes -------------------------------------------------------
+
+
+class _Unusual(Exception):  # noqa: N818 - not an error: read it the slow way
+    """The message lacks something, or is not in the shape that Asterisk writes."""
+
+
+_KNOWN_KEYS: dict[str, str] = {}
+"""Each header we read: its name in lower case to its name as Asterisk writes it."""
+
+
+def _key(name: str) -> str:
+    """The bytes before the value of a header. Registers it as one we read."""
+    _KNOWN_KEYS[name.lower()] = name
+    return f"\r\n{name}: "
+
+
+def _raw_value(raw: bytes, key: bytes) -> bytes:
+    start = raw.find(key)
+    if start < 0:
+        return b""
+    start += len(key)
+    end = raw.find(b"\r\n", start)
+    return raw[start:end] if end >= 0 else raw[start:]
+
+
+def _text(text: str, key: str) -> str:
+    start = text.find(key)
+    if start < 0:
+        return ""
+    start += len(key)
+    value = text[start : text.find("\r\n", start)]
+    return value if len(value) <= MAX_TEXT and value.isprintable() else clean(value)
+
+
+def _required(text: str, key: str) -> str:
+    value = _text(text, key)
+    if not value:
+        raise _Unusual(key.strip("\r\n: "))
+    return value
+
+
+def _known(text: str, key: str) -> str:
+    value = _text(text, key)
+    return "" if value in _NOT_KNOWN else value
+
+
+class _Fields:
+    """Reads several headers at once, quickest when they stand in the order in which we name them.
+
+    Other headers may stand between them. A missing one is `""`.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.keys = [_key(name) for name in names]
+        first, *others = map(re.escape, names)
+        between = (rf"(?:\r\n(?!{name}: )[^\r\n]*+)*+\r\n{name}: ([^\r\n]*+)" for name in others)
+        self.pattern = re.compile(rf"\r\n{first}: ([^\r\n]*+){''.join(between)}")
+
+    def __call__(self, text: str) -> Sequence[str]:
+        found = self.pattern.search(text)
+        if found is None:
+            return [_text(text, key) for key in self.keys]
+        values = found.groups()
+        return values if "".join(values).isprintable() else [clean(value) for value in values]
+
+
+def _int(text: str, key: str) -> int:
+    return _to_int(_text(text, key))
+
+
+def _to_int(value: str) -> int:
+    try:
+        return int(value) if len(value) < 20 else 0
+    except ValueError:
+        return 0
+
+
+def _seconds(text: str, key: str) -> float:
+    value = _to_seconds(_text(text, key))
+    return 0.0 if value is None else value
+
+
+def _to_seconds(value: str) -> float | None:
+    try:
+        seconds = float(value)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < 1e11 else None  # neither "nan" nor "inf"
+
+
+def _clock(text: str, key: str) -> float:
+    """Seconds of a duration written as HH:MM:SS."""
+    total = 0
+    for part in _text(text, key).split(":"):
+        total = total * 60 + _to_int(part)
+    return float(total)
+
+
+def _flag(text: str, key: str) -> bool:
+    return _text(text, key).lower() in _TRUE
+
+
+_NOT_KNOWN: Final = frozenset({"<unknown>", "unknown"})
+_TRUE: Final = frozenset({"1", "yes", "true"})
+_TIMESTAMP: Final = _key("Timestamp")
+_HEAD: Final = 160
+"""Characters. `Timestamp` stands in the head of a message, before anything a caller can write."""
+
+
+def _timestamp(text: str) -> float | None:
+    start = text.find(_TIMESTAMP, 0, _HEAD)
+    if start < 0:
+        return None
+    start += 13  # len(_TIMESTAMP)
+    try:
+        return float(text[start : start + 17])  # ten digits, a point, six digits and nothing else
+    except ValueError:
+        return _to_seconds(text[start : text.find("\r\n", start)])
+
+
+# --- the block of headers that describes a channel ------------------------------------------------
+
+_CHANNEL_KEYS: Final = (
+    "Channel",
+    "ChannelState",
+    "ChannelStateDesc",
+    "CallerIDNum",
+    "CallerIDName",
+    "ConnectedLineNum",
+    "ConnectedLineName",
+    "Language",
+    "AccountCode",
+    "Context",
+    "Exten",
+    "Priority",
+    "Uniqueid",
+    "Linkedid",
+)
+_USUAL_BLOCK: Final = 1024
+"""Characters. In a longer one the length of each value is looked at."""
+_IDENTITIES: Final = ("Channel", "Uniqueid", "Linkedid")
+_NOT_READ: Final = frozenset({"ChannelStateDesc", "Language"})
+_STATES: Final = {str(state.value): state for state in ChannelState}
+
+
+class _Block:
+    """Where a channel block stands: all its headers begin with the same word."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        for name in _CHANNEL_KEYS:
+            _key(prefix + name)
+        self.first = f"\r\n{prefix}Channel: "
+        self.last = f"\r\n{prefix}Linkedid: "
+        self.pattern = re.compile(
+            "".join(
+                rf"\r\n{prefix}{name}: " + (r"[^\r\n]*+" if name in _NOT_READ else r"([^\r\n]*+)")
+                for name in _CHANNEL_KEYS
+            )
+        )
+
+
+_CHANNEL: Final = _Block("")
+_DEST: Final = _Block("Dest")
+_TRANSFERER: Final = _Block("Transferer")
+_TRANSFEREE: Final = _Block("Transferee")
+_ORIG_TRANSFERER: Final = _Block("OrigTransferer")
+_SECOND_TRANSFERER: Final = _Block("SecondTransferer")
+_TRANSFER_TARGET: Final = _Block("TransferTarget")
+_LOCAL_ONE: Final = _Block("LocalOne")
+_LOCAL_TWO: Final = _Block("LocalTwo")
+_PARKEE: Final = _Block("Parkee")
+_RETRIEVER: Final = _Block("Retriever")
+_TARGET: Final = _Block("Target")
+_BLOCKS: Final = (
+    *(_CHANNEL, _DEST, _TRANSFERER, _TRANSFEREE, _ORIG_TRANSFERER, _SECOND_TRANSFERER),
+    *(_TRANSFER_TARGET, _LOCAL_ONE, _LOCAL_TWO, _PARKEE, _RETRIEVER, _TARGET),
+)
+
+
+def _snapshot_if_any(text: str, block: _Block) -> ChannelSnapshot | None:
+    start = text.find(block.first)
+    if start < 0:
+        return None
+    last = text.find(block.last, start)
+    if last < 0:
+        raise _Unusual(f"{block.prefix}Linkedid")
+    return _read_snapshot(text[start : text.find("\r\n", last + 2)], block)
+
+
+def _snapshot(text: str, block: _Block = _CHANNEL) -> ChannelSnapshot:
+    snapshot = _snapshot_if_any(text, block)
+    if snapshot is None:
+        raise _Unusual(f"{block.prefix}Channel")
+    return snapshot
+
+
+@lru_cache(maxsize=4096)
+def _read_snapshot(headers: str, block: _Block) -> ChannelSnapshot:
+    # Half of all blocks repeat one that was just read: a channel does not change with every event.
+    found = block.pattern.fullmatch(headers)
+    if found is None:
+        raise _Unusual(f"{block.prefix}Channel")
+    values = found.groups()
+    if len(headers) > _USUAL_BLOCK or not "".join(values).isprintable():
+        values = tuple(map(clean, values))
+    (channel, state, number, name, connected_number, connected_name) = values[:6]
+    (account_code, context, exten, priority, uniqueid, linkedid) = values[6:]
+    if not channel or not uniqueid or not linkedid:
+        missing = _IDENTITIES[(channel, uniqueid, linkedid).index("")]
+        raise _Unusual(block.prefix + missing)
+    draft = _Draft()
+    draft.channel = channel
+    draft.uniqueid = uniqueid
+    draft.linkedid = linkedid
+    draft.state = _STATES.get(state, ChannelState.UNKNOWN)
+    draft.caller_number = "" if number in _NOT_KNOWN else number
+    draft.caller_name = _name(name)
+    draft.connected_number = "" if connected_number in _NOT_KNOWN else connected_number
+    draft.connected_name = _name(connected_name)
+    draft.account_code = account_code
+    draft.context = context
+    draft.exten = exten
+    draft.priority = priority
+    draft.__class__ = ChannelSnapshot  # type: ignore[assignment]
+    return cast("ChannelSnapshot", draft)
+
+
+class _Draft:
+    """A `ChannelSnapshot` while it is written.
+
+    The constructor of a frozen dataclass takes six times as long, and this is done for most
+    messages. A draft has the same slots, so it becomes a snapshot, frozen like any, by its class.
+    """
+
+    __slots__ = tuple(field.name for field in fields(ChannelSnapshot))
+
+    if TYPE_CHECKING:  # mypy wants to know each of the slots
+
+        def __setattr__(self, name: str, value: object) -> None: ...
+
+
+def _name(value: str) -> str:
+    if value in _NOT_KNOWN:
+        return ""
+    return clean(unescape(value)) if "\\" in value else value
+
+
+# --- putting a message into that shape ------------------------------------------------------------
+
+
+def _decode_unusual(message: Message, seq: int) -> AmiEvent:
+    name = message.name
+    try:
+        text = _reshape(message)
+        at = _timestamp(text)
+    except _Unusual as unusual:
+        return Malformed(name=clean(name), reason=f"{unusual} given twice", seq=seq)
+    try:
+        return _BUILDERS[name.encode("utf-8", "replace")](text, at, seq)
+    except _Unusual as unusual:
+        return Malformed(name=clean(name), reason=f"{unusual} is missing", at=at, seq=seq)
+
+
+def _reshape(message: Message) -> str:
+    """Write the headers that we read as Asterisk would: names, order, one value each.
+
+    Raises:
+        _Unusual: A channel is identified twice, differently: somebody smuggled a line in.
+
+    """
+    values: dict[str, str] = {}
+    for key, value in message.fields:
+        name = _KNOWN_KEYS.get(key.lower())
+        if name is None:
+            continue
+        line = " ".join(value.splitlines()) if "\n" in value or "\r" in value else value
+        if values.setdefault(name, line) != line and name.endswith(_IDENTITIES):
+            raise _Unusual(name)
+    lines = [f"Event: {message.name}", f"Timestamp: {values.pop('Timestamp', '')}"]
+    for block in _BLOCKS:
+        if f"{block.prefix}Channel" in values:
+            names = (block.prefix + name for name in _CHANNEL_KEYS)
+            lines += [f"{name}: {values.pop(name, '')}" for name in names]
+    lines += [f"{name}: {value}" for name, value in values.items()]
+    return "\r\n".join(lines) + "\r\n"
+
+
+# --- one builder for each kind --------------------------------------------------------------------
+
+_Builder = Callable[[str, "float | None", int], AmiEvent]
+
+
+def _channel_event(kind: type[ChannelEvent]) -> _Builder:
+    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+        return kind(channel=_snapshot(text), at=at, seq=seq)
+
+    return build
+
+
+_PRESENTATION: Final = _key("CID-CallingPres")
+_PRESENTATIONS: Final = {
+    0x00: "allowed_not_screened",
+    0x01: "allowed_passed_screen",
+    0x02: "allowed_failed_screen",
+    0x03: "allowed",
+    0x20: "prohib_not_screened",
+    0x21: "prohib_passed_screen",
+    0x22: "prohib_failed_screen",
+    0x23: "prohib",
+    0x43: "unavailable",
+}
+"""Asterisk's names of them (`main/callerid.c`); the event has number and description."""
+
+
+def _new_callerid(text: str, at: float | None, seq: int) -> AmiEvent:
+    value = _text(text, _PRESENTATION)
+    number, _, _ = value.partition(" ")
+    presentation = _PRESENTATIONS.get(int(number), value) if number.isdecimal() else value
+    return NewCallerid(channel=_snapshot(text), presentation=presentation, at=at, seq=seq)
+
+
+_APPLICATION: Final = _key("Application")
+_APP_DATA: Final = _key("AppData")
+_APPLICATION_DATA: Final = _key("ApplicationData")
+
+
+def _newexten(text: str, at: float | None, seq: int) -> AmiEvent:
+    return Newexten(
+        channel=_snapshot(text),
+        application=_text(text, _APPLICATION),
+        app_args=_text(text, _APP_DATA),
+        at=at,
+        seq=seq,
+    )
+
+
+_VARIABLE: Final = _key("Variable")
+_VALUE: Final = _key("Value")
+
+
+def _var_set(text: str, at: float | None, seq: int) -> AmiEvent:
+    return VarSet(
+        channel=_snapshot(text),
+        variable=_required(text, _VARIABLE),
+        value=clean(unescape(_text(text, _VALUE))).strip(),
+        at=at,
+        seq=seq,
+    )
+
+
+_CHANNEL_NAME: Final = _key("Channel")
+_UNIQUEID: Final = _key("Uniqueid")
+_NEW_NAME: Final = _key("Newname")
+
+
+def _rename(text: str, at: float | None, seq: int) -> AmiEvent:
+    return Rename(
+        uniqueid=Uniqueid(_required(text, _UNIQUEID)),
+        channel=_text(text, _CHANNEL_NAME),
+        new_name=_required(text, _NEW_NAME),
+        at=at,
+        seq=seq,
+    )
+
+
+_CAUSE: Final = _key("Cause")
+_TECH_CAUSE: Final = _key("TechCause")
+
+
+def _hangup_request(*, soft: bool) -> _Builder:
+    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+        return HangupRequest(
+            channel=_snapshot(text), soft=soft, cause=_int(text, _CAUSE), at=at, seq=seq
+        )
+
+    return build
+
+
+def _hangup(text: str, at: float | None, seq: int) -> AmiEvent:
+    return Hangup(
+        channel=_snapshot(text),
+        cause=_int(text, _CAUSE),
+        tech_cause=_text(text, _TECH_CAUSE),
+        at=at,
+        seq=seq,
+    )
+
+
+_DIAL_STRING: Final = _key("DialString")
+_DIAL_STATUS: Final = _key("DialStatus")
+_FORWARD: Final = _key("Forward")
+
+
+def _dial_begin(text: str, at: float | None, seq: int) -> AmiEvent:
+    return DialBegin(
+        caller=_snapshot_if_any(text, _CHANNEL),
+        dest=_snapshot(text, _DEST),
+        dial_string=_text(text, _DIAL_STRING),
+        at=at,
+        seq=seq,
+    )
+
+
+def _dial_state(text: str, at: float | None, seq: int) -> AmiEvent:
+    return DialState(
+        caller=_snapshot_if_any(text, _CHANNEL),
+        dest=_snapshot(text, _DEST),
+        status=_text(text, _DIAL_STATUS),
+        at=at,
+        seq=seq,
+    )
+
+
+def _dial_end(text: str, at: float | None, seq: int) -> AmiEvent:
+    return DialEnd(
+        caller=_snapshot_if_any(text, _CHANNEL),
+        dest=_snapshot(text, _DEST),
+        status=_text(text, _DIAL_STATUS),
+        forward=_text(text, _FORWARD),
+        at=at,
+        seq=seq,
+    )
+
+
+_BRIDGE: Final = _key("BridgeUniqueid")
+_BRIDGE_FIELDS: Final = _Fields(
+    "BridgeUniqueid", "BridgeType", "BridgeTechnology", "BridgeCreator", "BridgeName"
+)
+_TO_BRIDGE: Final = _key("ToBridgeUniqueid")
+_FROM_BRIDGE: Final = _key("FromBridgeUniqueid")
+_SWAP: Final = _key("SwapUniqueid")
+
+
+def _bridge_enter(text: str, at: float | None, seq: int) -> AmiEvent:
+    bridge, bridge_type, technology, creator, name = _BRIDGE_FIELDS(text)
+    if not bridge:
+        raise _Unusual("BridgeUniqueid")
+    return BridgeEnter(
+        channel=_snapshot(text),
+        bridge=bridge,
+        bridge_type=bridge_type,
+        technology=technology,
+        creator="" if creator in _NOT_KNOWN else creator,
+        name="" if name in _NOT_KNOWN else name,
+        swap=_text(text, _SWAP),
+        at=at,
+        seq=seq,
+    )
+
+
+def _bridge_leave(text: str, at: float | None, seq: int) -> AmiEvent:
+    return BridgeLeave(channel=_snapshot(text), bridge=_required(text, _BRIDGE), at=at, seq=seq)
+
+
+def _bridge_merge(text: str, at: float | None, seq: int) -> AmiEvent:
+    return BridgeMerge(
+        to_bridge=_required(text, _TO_BRIDGE),
+        from_bridge=_required(text, _FROM_BRIDGE),
+        at=at,
+        seq=seq,
+    )
+
+
+def _bridge_destroy(text: str, at: float | None, seq: int) -> AmiEvent:
+    return BridgeDestroy(bridge=_required(text, _BRIDGE), at=at, seq=seq)
+
+
+_CONTEXT: Final = _key("Context")
+_EXTEN: Final = _key("Exten")
+_OPTIMIZATION: Final = _key("LocalOptimization")
+
+
+def _local_bridge(text: str, at: float | None, seq: int) -> AmiEvent:
+    return LocalBridge(
+        one=_snapshot(text, _LOCAL_ONE),
+        two=_snapshot(text, _LOCAL_TWO),
+        context=_text(text, _CONTEXT),
+        exten=_text(text, _EXTEN),
+        optimization=_flag(text, _OPTIMIZATION),
+        at=at,
+        seq=seq,
+    )
+
+
+_RESULT: Final = _key("Result")
+_IS_EXTERNAL: Final = _key("IsExternal")
+_EXTENSION: Final = _key("Extension")
+_ORIG_BRIDGE: Final = _key("OrigBridgeUniqueid")
+_SECOND_BRIDGE: Final = _key("SecondBridgeUniqueid")
+_DEST_TYPE: Final = _key("DestType")
+_DEST_BRIDGE: Final = _key("DestBridgeUniqueid")
+_DEST_APP: Final = _key("DestApp")
+
+
+def _blind_transfer(text: str, at: float | None, seq: int) -> AmiEvent:
+    return BlindTransfer(
+        result=_text(text, _RESULT),
+        transferer=_snapshot(text, _TRANSFERER),
+        transferee=_snapshot_if_any(text, _TRANSFEREE),
+        bridge=_text(text, _BRIDGE),
+        external=_flag(text, _IS_EXTERNAL),
+        context=_text(text, _CONTEXT),
+        exten=_text(text, _EXTENSION),
+        at=at,
+        seq=seq,
+    )
+
+
+def _attended_transfer(text: str, at: float | None, seq: int) -> AmiEvent:
+    return AttendedTransfer(
+        result=_text(text, _RESULT),
+        orig_transferer=_snapshot(text, _ORIG_TRANSFERER),
+        second_transferer=_snapshot(text, _SECOND_TRANSFERER),
+        transferee=_snapshot_if_any(text, _TRANSFEREE),
+        target=_snapshot_if_any(text, _TRANSFER_TARGET),
+        orig_bridge=_text(text, _ORIG_BRIDGE),
+        second_bridge=_text(text, _SECOND_BRIDGE),
+        external=_flag(text, _IS_EXTERNAL),
+        dest_type=_text(text, _DEST_TYPE),
+        dest_bridge=_text(text, _DEST_BRIDGE),
+        dest_app=_text(text, _DEST_APP),
+        local_one=_snapshot_if_any(text, _LOCAL_ONE),
+        local_two=_snapshot_if_any(text, _LOCAL_TWO),
+        at=at,
+        seq=seq,
+    )
+
+
+def _pickup(text: str, at: float | None, seq: int) -> AmiEvent:
+    return Pickup(channel=_snapshot(text), target=_snapshot(text, _TARGET), at=at, seq=seq)
+
+
+_LOT: Final = _key("Parkinglot")
+_SPACE: Final = _key("ParkingSpace")
+_PARKER_DIAL_STRING: Final = _key("ParkerDialString")
+
+
+def _parked(kind: str) -> _Builder:
+    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+        return Parked(
+            kind=kind,
+            parkee=_snapshot(text, _PARKEE),
+            retriever=_snapshot_if_any(text, _RETRIEVER),
+            lot=_text(text, _LOT),
+            space=_text(text, _SPACE),
+            dial_string=_text(text, _PARKER_DIAL_STRING),
+            at=at,
+            seq=seq,
+        )
+
+    return build
+
+
+_QUEUE: Final = _key("Queue")
+_POSITION: Final = _key("Position")
+_HOLD_TIME: Final = _key("HoldTime")
+_QUEUE_PLACE: Final = _Fields("Queue", "Position", "Count")
+
+
+def _queue_caller(kind: type[QueueCallerJoin | QueueCallerLeave]) -> _Builder:
+    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+        queue, position, count = _QUEUE_PLACE(text)
+        if not queue:
+            raise _Unusual("Queue")
+        return kind(
+            channel=_snapshot(text),
+            queue=queue,
+            position=_to_int(position),
+            count=_to_int(count),
+            at=at,
+            seq=seq,
+        )
+
+    return build
+
+
+def _queue_caller_abandon(text: str, at: float | None, seq: int) -> AmiEvent:
+    return QueueCallerAbandon(
+        channel=_snapshot(text),
+        queue=_required(text, _QUEUE),
+        position=_int(text, _POSITION),
+        hold_s=_seconds(text, _HOLD_TIME),
+        at=at,
+        seq=seq,
+    )
+
+
+_MEMBER_NAME: Final = _key("MemberName")
+_INTERFACE: Final = _key("Interface")
+_TALK_TIME: Final = _key("TalkTime")
+_RING_TIME: Final = _key("RingTime")
+_REASON: Final = _key("Reason")
+
+
+def _agent_event(
+    kind: type[AgentEvent], read_more: Callable[[str], Mapping[str, object]] | None = None
+) -> _Builder:
+    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+        more: Mapping[str, Any] = read_more(text) if read_more is not None else {}
+        return kind(
+            queue=_required(text, _QUEUE),
+            member=_text(text, _MEMBER_NAME),
+            interface=_required(text, _INTERFACE),
+            caller=_snapshot_if_any(text, _CHANNEL),
+            dest=_snapshot_if_any(text, _DEST),
+            at=at,
+            seq=seq,
+            **more,
+        )
+
+    return build
+
+
+def _connect_times(text: str) -> Mapping[str, object]:
+    return {"hold_s": _seconds(text, _HOLD_TIME), "ring_s": _seconds(text, _RING_TIME)}
+
+
+def _complete_times(text: str) -> Mapping[str, object]:
+    return {
+        "hold_s": _seconds(text, _HOLD_TIME),
+        "talk_s": _seconds(text, _TALK_TIME),
+        "reason": _text(text, _REASON),
+    }
+
+
+def _no_answer_times(text: str) -> Mapping[str, object]:
+    # Milliseconds in this event alone (app_queue.c, rna()): seen as 4000 for four seconds.
+    return {"ring_s": _seconds(text, _RING_TIME) / 1000}
+
+
+_MEMBER_HEADERS: Final = (
+    *("StateInterface", "Membership", "Penalty", "CallsTaken", "LastCall", "LastPause", "InCall"),
+    *("Status", "Paused", "PausedReason", "Wrapuptime"),
+)
+
+
+def _queue_member(kind: str, name: str = "MemberName", interface: str = "Interface") -> _Builder:
+    read = _Fields("Queue", name, interface, *_MEMBER_HEADERS)
+
+    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+        (queue, member, interface, state_interface, membership, penalty, calls, *rest) = read(text)
+        (last_call, last_pause, in_call, status, paused, paused_reason, wrapup) = rest
+        if not queue or not interface:
+            raise _Unusual("Interface" if queue else "Queue")
+        return QueueMember(
+            kind=kind,
+            queue=queue,
+            member=member,
+            interface=interface,
+            state_interface=state_interface,
+            membership=membership,
+            penalty=_to_int(penalty),
+            calls_taken=_to_int(calls),
+            last_call=_to_seconds(last_call) or 0.0,
+            last_pause=_to_seconds(last_pause) or 0.0,
+            in_call=in_call in _TRUE,
+            status=_to_int(status),
+            paused=paused in _TRUE,
+            paused_reason=paused_reason,
+            wrapup_s=_to_int(wrapup),
+            at=at,
+            seq=seq,
+        )
+
+    return build
+
+
+_STRATEGY: Final = _key("Strategy")
+_CALLS: Final = _key("Calls")
+_COMPLETED: Final = _key("Completed")
+_ABANDONED: Final = _key("Abandoned")
+_SERVICE_LEVEL: Final = _key("ServiceLevel")
+
+
+def _queue_params(text: str, at: float | None, seq: int) -> AmiEvent:
+    return QueueParams(
+        queue=_required(text, _QUEUE),
+        strategy=_text(text, _STRATEGY),
+        calls=_int(text, _CALLS),
+        completed=_int(text, _COMPLETED),
+        abandoned=_int(text, _ABANDONED),
+        service_level_s=_int(text, _SERVICE_LEVEL),
+        at=at,
+        seq=seq,
+    )
+
+
+_CALLER_NUMBER: Final = _key("CallerIDNum")
+_CALLER_NAME: Final = _key("CallerIDName")
+_WAIT: Final = _key("Wait")
+
+
+def _queue_entry(text: str, at: float | None, seq: int) -> AmiEvent:
+    return QueueEntry(
+        queue=_required(text, _QUEUE),
+        position=_int(text, _POSITION),
+        channel=_text(text, _CHANNEL_NAME),
+        uniqueid=Uniqueid(_required(text, _UNIQUEID)),
+        caller_number=_known(text, _CALLER_NUMBER),
+        caller_name=_known(text, _CALLER_NAME),  # app_queue does not escape it
+        wait_s=_seconds(text, _WAIT),
+        at=at,
+        seq=seq,
+    )
+
+
+_DEVICE: Final = _Fields("Device", "State")
+
+
+def _device_state_change(text: str, at: float | None, seq: int) -> AmiEvent:
+    device, state = _DEVICE(text)
+    if not device:
+        raise _Unusual("Device")
+    return DeviceStateChange(device=device, state=state, at=at, seq=seq)
+
+
+_DURATION: Final = _key("Duration")
+_BRIDGE_ID: Final = _key("BridgeId")
+
+
+def _core_show_channel(text: str, at: float | None, seq: int) -> AmiEvent:
+    return CoreShowChannel(
+        channel=_snapshot(text),
+        application=_text(text, _APPLICATION),
+        app_args=_text(text, _APPLICATION_DATA),
+        duration_s=_clock(text, _DURATION),
+        bridge=_text(text, _BRIDGE_ID),
+        at=at,
+        seq=seq,
+    )
+
+
+_UPTIME: Final = _key("Uptime")
+
+
+def _fully_booted(text: str, at: float | None, seq: int) -> AmiEvent:
+    return FullyBooted(uptime_s=_to_seconds(_text(text, _UPTIME)), at=at, seq=seq)
+
+
+_RESTART: Final = _key("Restart")
+
+
+def _shutdown(text: str, at: float | None, seq: int) -> AmiEvent:
+    return Shutdown(restart=_flag(text, _RESTART), at=at, seq=seq)
+
+
+_BUILDERS: Final[dict[bytes, _Builder]] = {
+    b"Newchannel": _channel_event(Newchannel),
+    b"Newstate": _channel_event(Newstate),
+    b"NewCallerid": _new_callerid,
+    b"NewConnectedLine": _channel_event(NewConnectedLine),
+    b"Newexten": _newexten,
+    b"VarSet": _var_set,
+    b"Rename": _rename,
+    b"HangupRequest": _hangup_request(soft=False),
+    b"SoftHangupRequest": _hangup_request(soft=True),
+    b"Hangup": _hangup,
+    b"Hold": _channel_event(Hold),
+    b"Unhold": _channel_event(Unhold),
+    b"DialBegin": _dial_begin,
+    b"DialState": _dial_state,
+    b"DialEnd": _dial_end,
+    b"BridgeEnter": _bridge_enter,
+    b"BridgeLeave": _bridge_leave,
+    b"BridgeMerge": _bridge_merge,
+    b"BridgeDestroy": _bridge_destroy,
+    b"LocalBridge": _local_bridge,
+    b"BlindTransfer": _blind_transfer,
+    b"AttendedTransfer": _attended_transfer,
+    b"Pickup": _pickup,
+    b"ParkedCall": _parked("ParkedCall"),
+    b"UnParkedCall": _parked("UnParkedCall"),
+    b"ParkedCallTimeOut": _parked("ParkedCallTimeOut"),
+    b"ParkedCallGiveUp": _parked("ParkedCallGiveUp"),
+    b"ParkedCallSwap": _parked("ParkedCallSwap"),
+    b"QueueCallerJoin": _queue_caller(QueueCallerJoin),
+    b"QueueCallerLeave": _queue_caller(QueueCallerLeave),
+    b"QueueCallerAbandon": _queue_caller_abandon,
+    b"AgentCalled": _agent_event(AgentCalled),
+    b"AgentConnect": _agent_event(AgentConnect, _connect_times),
+    b"AgentComplete": _agent_event(AgentComplete, _complete_times),
+    b"AgentRingNoAnswer": _agent_event(AgentRingNoAnswer, _no_answer_times),
+    b"AgentDump": _agent_event(AgentDump),
+    b"QueueMemberAdded": _queue_member("added"),
+    b"QueueMemberRemoved": _queue_member("removed"),
+    b"QueueMemberPause": _queue_member("paused"),
+    b"QueueMemberStatus": _queue_member("status"),
+    b"QueueMemberRinginuse": _queue_member("status"),
+    b"QueueMemberPenalty": _queue_member("penalty"),
+    b"QueueMember": _queue_member("listed", "Name", "Location"),
+    b"QueueParams": _queue_params,
+    b"QueueEntry": _queue_entry,
+    b"DeviceStateChange": _device_state_change,
+    b"CoreShowChannel": _core_show_channel,
+    b"FullyBooted": _fully_booted,
+    b"Shutdown": _shutdown,
+}
+"""Every event we read. All others are dropped by their name."""
+
+_CHOSEN_BY: Final = {
+    b"VarSet": (b"\r\nVariable: ", WANTED_VARIABLES),
+    b"Newexten": (b"\r\nApplication: ", WANTED_APPLICATIONS),
+}
+"""Of these, only some: the header that decides, and the values we want."""
