@@ -57,7 +57,7 @@ _URI = re.compile(r"(?:<\s*)?(sips?|tel):(?://)?([^>]*)", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015\u2212\u00a0]+")
 _SUFFIX = re.compile(
     r"[\s,;]*(?:;ext=|\bext(?:ension|n)?\b\.?|\bx|#|\bdahili\b|\bdah\.?"
-    r"|\bдоб(?:авочный)?\b\.?"  # noqa: RUF001 - Russian
+    r"|\bдоб(?:авочный)?\b\.?"
     r"|\bвн(?:утр)?\b\.?)[\s.:=]*\d{1,7}\s*$",
     re.IGNORECASE,
 )

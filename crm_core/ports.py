@@ -420,7 +420,7 @@ class Publisher(Protocol):
     def publish(self, notice: Notice, *, received_ns: int | None = None) -> None:
         """Hand the notice to everybody it is for.
 
-        `received_ns` (`time.perf_counter_ns`) is when the bytes that caused it came in, so that the
+        `received_ns` (`time.monotonic_ns`) is when the bytes that caused it came in, so that the
         way to the screen can be measured.
         """
         ...

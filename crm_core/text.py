@@ -14,7 +14,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Controls, and the marks that turn the direction of the text behind them (U+202E and its kind).
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # Letters that no decomposition turns into their base letter.
-_LETTERS = str.maketrans({"ı": "i", "ø": "o", "ł": "l", "đ": "d"})  # noqa: RUF001
+_LETTERS = str.maketrans({"ı": "i", "ø": "o", "ł": "l", "đ": "d"})
 
 
 def storable(text: str) -> str:

@@ -57,9 +57,14 @@ def changed_touch(touch: Touch, fields: Mapping[str, object]) -> Touch:
     Raises:
         TypeError: there is no such field, or it cannot be changed.
     """
+    check_changeable(fields)
+    return replace(touch, **stored_fields(fields))
+
+
+def check_changeable(fields: Mapping[str, object]) -> None:
+    """Raise TypeError for a name that is no changeable field."""
     if wrong := fields.keys() - CHANGEABLE:
         raise TypeError(f"a touch has no changeable field {min(wrong)!r}")
-    return replace(touch, **stored_fields(fields))
 
 
 def stored_fields(fields: Mapping[str, object]) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def stored_fields(fields: Mapping[str, object]) -> dict[str, Any]:
     return {name: _stored(value) for name, value in fields.items()}
 
 
-def _stored(value: object) -> Any:  # noqa: PLR0911 - a table of kinds
+def _stored(value: object) -> Any:
     match value:
         case datetime():
             return value.astimezone(UTC)

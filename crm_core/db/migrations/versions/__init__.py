@@ -1,0 +1,1 @@
+"""One module a revision, named by number and what it does."""
