@@ -81,9 +81,7 @@ class Asterisk:
 
     """
 
-    def __init__(
-        self, *, release: int = 22, ring_seconds: int = 4, queue_seconds: int = 6
-    ) -> None:
+    def __init__(self, *, release: int = 22, ring_seconds: int = 4, queue_seconds: int = 6) -> None:
         self.root = cache_directory() / f"asterisk-{release}"
         if not (self.root / "usr/sbin/asterisk").exists():
             raise missing(f"Asterisk {release}", "asterisk" if release == 22 else "asterisk16")

@@ -21,7 +21,7 @@ ARGUMENTS = (
 
 
 def chromium_path() -> Path:
-    """Return the browser's program, or raise `LabUnavailable`."""
+    """Return the browser's program, or raise `NotInstalledError`."""
     for candidate in CANDIDATES:
         if candidate.exists():
             return candidate

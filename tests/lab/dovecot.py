@@ -176,9 +176,7 @@ class Dovecot:
     def messages(self, *, user: str = "desk", mailbox: str = "INBOX") -> list[Path]:
         """Return the files of all messages in a mailbox."""
         maildir = self.maildir(user, mailbox)
-        return sorted(
-            path for part in ("cur", "new") for path in (maildir / part).iterdir()
-        )
+        return sorted(path for part in ("cur", "new") for path in (maildir / part).iterdir())
 
     def maildir(self, user: str = "desk", mailbox: str = "INBOX") -> Path:
         """Return the Maildir of a mailbox, made when needed."""

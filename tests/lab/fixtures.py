@@ -19,7 +19,7 @@ from tests.lab.asterisk import Asterisk
 from tests.lab.dovecot import Dovecot
 from tests.lab.phones import Phones
 from tests.lab.postgres import Postgres
-from tests.lab.processes import LabUnavailable
+from tests.lab.processes import NotInstalledError
 
 __all__ = [
     "asterisk",
@@ -37,7 +37,7 @@ def available() -> Iterator[None]:
     """Skip the test when a server is missing, or fail it where everything must be there."""
     try:
         yield
-    except LabUnavailable as error:
+    except NotInstalledError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must run this test: {error}", pytrace=False)
         pytest.skip(str(error))
@@ -45,7 +45,7 @@ def available() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def asterisk() -> Iterator[Asterisk]:
-    """The session's Asterisk 22: phones ring for 4 s, queues for 6 s (see `Asterisk.set_global`)."""
+    """The session's Asterisk 22: phones ring for 4 s, queues for 6 s."""
     with available():
         server = Asterisk()
     with server:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.lab.asterisk import Asterisk
-from tests.lab.processes import LabError, LabUnavailable
+from tests.lab.processes import LabError, NotInstalledError
 
 DEADLINE = 10.0
 """Seconds that a phone may take for anything it was asked for."""
@@ -65,9 +65,7 @@ class PhoneCall:
 
     async def confirmed(self, seconds: float = DEADLINE) -> None:
         """Wait until the call is answered and sound flows."""
-        await self._until(
-            "answered", lambda: self._confirmed and self.media != "none", seconds
-        )
+        await self._until("answered", lambda: self._confirmed and self.media != "none", seconds)
 
     async def ended(self, seconds: float = DEADLINE) -> int:
         """Wait until the call is over; return its last SIP code."""
@@ -157,7 +155,7 @@ class Phones:
         try:
             import pjsua2  # noqa: F401
         except ImportError as error:
-            raise LabUnavailable("pjsua2-python is not installed") from error
+            raise NotInstalledError("pjsua2-python is not installed") from error
         self._asterisk = asterisk
         self._log = log
         self._process: asyncio.subprocess.Process | None = None

@@ -22,7 +22,6 @@ from typing import Any
 
 import pjsua2 as pj
 
-
 _told = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # PJSIP's early log lines go to standard error, not between ours
 
@@ -31,6 +30,11 @@ def emit(**message: Any) -> None:
     """Tell the test's process something."""
     _told.write(json.dumps(message) + "\n")
     _told.flush()
+
+
+def call_settings() -> Any:
+    """Return the parameters of a request with PJSUA2's usual call settings."""
+    return pj.CallOpParam(True)  # noqa: FBT003 - a C++ signature
 
 
 class Line(pj.Account):  # type: ignore[misc]
@@ -194,7 +198,7 @@ class Phones:
         """Call a number through Asterisk."""
         call = Call(self.lines[line])
         self.add(call)
-        parameters = pj.CallOpParam(True)
+        parameters = call_settings()
         for name, value in (headers or {}).items():
             header = pj.SipHeader()
             header.hName = name
@@ -205,13 +209,13 @@ class Phones:
 
     def answer(self, call: int, code: int = 200) -> None:
         """Answer with a SIP code: 200 takes the call, 180 rings, 486 is busy."""
-        parameters = pj.CallOpParam(True)
+        parameters = call_settings()
         parameters.statusCode = code
         self.calls[call].answer(parameters)
 
     def redirect(self, call: int, number: str) -> None:
         """Answer with 302: ask Asterisk to call another number instead."""
-        parameters = pj.CallOpParam(True)
+        parameters = call_settings()
         parameters.statusCode = 302
         header = pj.SipHeader()
         header.hName = "Contact"
@@ -228,11 +232,11 @@ class Phones:
 
     def hold(self, call: int) -> None:
         """Put the other side on hold."""
-        self.calls[call].setHold(pj.CallOpParam(True))
+        self.calls[call].setHold(call_settings())
 
     def unhold(self, call: int) -> None:
         """Take the other side back."""
-        parameters = pj.CallOpParam(True)
+        parameters = call_settings()
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
         self.calls[call].reinvite(parameters)
 
@@ -242,11 +246,11 @@ class Phones:
 
     def transfer(self, call: int, number: str) -> None:
         """Transfer blindly (REFER)."""
-        self.calls[call].xfer(f"sip:{number}@{self.asterisk}", pj.CallOpParam(True))
+        self.calls[call].xfer(f"sip:{number}@{self.asterisk}", call_settings())
 
     def attended(self, call: int, other: int) -> None:
         """Connect the other sides of two calls of ours (REFER with Replaces)."""
-        self.calls[call].xferReplaces(self.calls[other], pj.CallOpParam(True))
+        self.calls[call].xferReplaces(self.calls[other], call_settings())
 
     def forget_ended(self) -> None:
         """Destroy the calls that ended since the last look."""

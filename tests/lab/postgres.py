@@ -13,7 +13,7 @@ from typing import Self
 
 from tests.lab.processes import (
     LabError,
-    LabUnavailable,
+    NotInstalledError,
     Server,
     free_port,
     missing,
@@ -139,7 +139,7 @@ class Postgres:
             try:
                 owner = pwd.getpwnam("postgres")
             except KeyError:
-                raise LabUnavailable("there is no user named postgres") from None
+                raise NotInstalledError("there is no user named postgres") from None
             os.chown(self.directory, owner.pw_uid, owner.pw_gid)
         done = subprocess.run(
             [

@@ -14,7 +14,7 @@ POLL_SECONDS = 0.02
 """Pause between two tries to reach a server that is starting: it has no other way to tell us."""
 
 
-class LabUnavailable(Exception):
+class NotInstalledError(Exception):
     """A real server that a test needs is not installed on this machine."""
 
 
@@ -37,14 +37,14 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 def require_root(what: str) -> None:
-    """Raise `LabUnavailable` unless this process may change root and user."""
+    """Raise `NotInstalledError` unless this process may change root and user."""
     if os.geteuid() != 0:
-        raise LabUnavailable(f"{what} needs root (chroot, change of user)")
+        raise NotInstalledError(f"{what} needs root (chroot, change of user)")
 
 
-def missing(what: str, part: str) -> LabUnavailable:
+def missing(what: str, part: str) -> NotInstalledError:
     """Say that ``what`` is missing and how to get it."""
-    return LabUnavailable(f"{what} is not installed: run tests/lab/install {part}")
+    return NotInstalledError(f"{what} is not installed: run tests/lab/install {part}")
 
 
 class Server:

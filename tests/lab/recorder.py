@@ -30,9 +30,7 @@ class Recording:
         self.channels: set[str] = set()
         """Names of the channels that exist now."""
 
-    async def until(
-        self, reached: Callable[[], bool], what: str, seconds: float = 10.0
-    ) -> None:
+    async def until(self, reached: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
         """Wait for a condition that only AMI messages can make true."""
         async with self._changed:
             try:

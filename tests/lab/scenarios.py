@@ -438,7 +438,13 @@ async def queue_fpbx_local_answered(stage: Stage) -> Truth:
 
 
 async def queue_waits(
-    stage: Stage, did: str, queue: str, outcome: str, members: tuple[str, ...], result: str
+    stage: Stage,
+    did: str,
+    queue: str,
+    outcome: str,
+    *,
+    members: tuple[str, ...] = (),
+    result: str = "",
 ) -> Truth:
     """Play: members ring, nobody answers; the call ends as ``outcome`` says."""
     caller = await stage.phones.call_in(CUSTOMER, did, name=NAME)
@@ -469,34 +475,36 @@ async def queue_waits(
 async def queue_ringall_abandoned(stage: Stage) -> Truth:
     """The customer gives up while the queue rings 1001 and 1002."""
     return await queue_waits(
-        stage, Did.SUPPORT, "support", "abandoned", ("1001", "1002"), "cancelled"
+        stage, Did.SUPPORT, "support", "abandoned", members=("1001", "1002"), result="cancelled"
     )
 
 
 @scenario("queue/fpbx_local_abandoned", "1001", "1002")
 async def queue_fpbx_local_abandoned(stage: Stage) -> Truth:
     """The customer gives up while the queue rings Local members as FreePBX does."""
-    return await queue_waits(stage, Did.FPBX, "fpbx", "abandoned", ("1001", "1002"), "cancelled")
+    return await queue_waits(
+        stage, Did.FPBX, "fpbx", "abandoned", members=("1001", "1002"), result="cancelled"
+    )
 
 
 @scenario("queue/ringall_timed_out", "1001", "1002", queue_seconds=3)
 async def queue_ringall_timed_out(stage: Stage) -> Truth:
     """The queue rings 1001 and 1002 until the queue's time is over; the dialplan hangs up."""
     return await queue_waits(
-        stage, Did.SUPPORT, "support", "no_answer", ("1001", "1002"), "no_answer"
+        stage, Did.SUPPORT, "support", "no_answer", members=("1001", "1002"), result="no_answer"
     )
 
 
 @scenario("queue/ringall_nobody", queue_seconds=3)
 async def queue_ringall_nobody(stage: Stage) -> Truth:
     """No member is on the net: the customer waits for nobody until the queue's time is over."""
-    return await queue_waits(stage, Did.SUPPORT, "support", "no_answer", (), "")
+    return await queue_waits(stage, Did.SUPPORT, "support", "no_answer")
 
 
 @scenario("queue/ringall_nobody_abandoned", queue_seconds=10)
 async def queue_ringall_nobody_abandoned(stage: Stage) -> Truth:
     """No member is on the net: the customer waits for nobody and gives up."""
-    return await queue_waits(stage, Did.SUPPORT, "support", "abandoned", (), "")
+    return await queue_waits(stage, Did.SUPPORT, "support", "abandoned")
 
 
 @scenario("queue/rrmemory_first_no_answer_second_answers", "1003", "1004", queue_seconds=20)

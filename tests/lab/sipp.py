@@ -18,7 +18,7 @@ from xml.sax.saxutils import quoteattr
 from tests.lab.asterisk import Asterisk
 from tests.lab.processes import LabError, free_port, missing, remove_tree
 
-HOSTILE_NAME = "Zoë \"<script>\" O'Brien Şükrü Ёлкин"
+HOSTILE_NAME = 'Zoë "<script>" O\'Brien Şükrü Ёлкин'
 """A display name with quotes, markup and three scripts."""
 
 _INVITE = """\
@@ -151,7 +151,8 @@ class SippCall:
                 self._request("ACK", 1, branch="-7"),
             ]
         body = "\n".join(steps)
-        return f'<?xml version="1.0" encoding="utf-8"?>\n<scenario name="caller">\n{body}\n</scenario>\n'
+        heading = '<?xml version="1.0" encoding="utf-8"?>\n<scenario name="caller">'
+        return f"{heading}\n{body}\n</scenario>\n"
 
     def _request(
         self,

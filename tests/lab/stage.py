@@ -94,6 +94,4 @@ def leg(
 
 def callee(extension: str, result: str, *, rang: bool = True) -> dict[str, Any]:
     """Describe a called phone."""
-    return leg(
-        phone(extension), "callee", rang=rang, answered=result == "answered", result=result
-    )
+    return leg(phone(extension), "callee", rang=rang, answered=result == "answered", result=result)
