@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.lab.asterisk import AGENTS, Did
+from tests.lab.phones import PhoneCall
 from tests.lab.sipp import HOSTILE_NAME, SippCall
 from tests.lab.stage import TRUNK, Stage, Truth, callee, leg, phone, scenario
 
@@ -268,6 +269,24 @@ async def inbound_second_call_while_talking(stage: Stage) -> Truth:
             legs=[leg(TRUNK, "caller", answered=False), callee("1001", "cancelled")],
         ),
     ]
+
+
+@scenario("inbound/early_media_answered", "1001")
+async def inbound_early_media_answered(stage: Stage) -> Truth:
+    """The phone never says that it rings (183 only), then the agent answers."""
+    await stage.phones.on_call("1001", 183)
+    return [await simple_answered(stage, hanger="caller", name=NAME)]
+
+
+@scenario("inbound/announcement_only")
+async def inbound_announcement_only(stage: Stage) -> Truth:
+    """An announcement plays to the end; no phone is asked and the PBX hangs up."""
+    caller = await stage.phones.call_in(CUSTOMER, Did.ANNOUNCEMENT, name=NAME)
+    await caller.confirmed()
+    await caller.ended()
+    call = inbound(Did.ANNOUNCEMENT, "", legs=[leg(TRUNK, "caller")], talk_s=0.0)
+    del call["outcome"]  # nobody was asked: for the tracker to define
+    return [call]
 
 
 @scenario("ring_group/second_answers", "1001", "1002")
@@ -544,6 +563,97 @@ async def queue_rrmemory(stage: Stage) -> Truth:
     ]
 
 
+@scenario("queue/linear_all_in_turn_timed_out", "1005", "1006", queue_seconds=7)
+async def queue_linear_timed_out(stage: Stage) -> Truth:
+    """Two members ring one after the other, for three seconds each, and nobody answers."""
+    caller = await stage.phones.call_in(CUSTOMER, Did.OFFICE, name=NAME)
+    stage.mark("queued")
+    first = await stage.phones.incoming("1005")
+    await first.ended()
+    second = await stage.phones.incoming("1006")
+    await second.ended()
+    await caller.ended()
+    stage.mark("over")
+    return [
+        inbound(
+            Did.OFFICE,
+            "no_answer",
+            queues=["office"],
+            legs=[
+                leg(TRUNK, "caller"),
+                callee("1005", "no_answer"),
+                callee("1006", "no_answer"),
+            ],
+            wait_s=stage.between("queued", "over"),
+            talk_s=0.0,
+        )
+    ]
+
+
+@scenario("queue/leaves_by_key_other_answers", "1001", "1008", queue_seconds=20)
+async def queue_leaves_by_key(stage: Stage) -> Truth:
+    """The customer waits, presses 0 to leave the queue, and 1008 answers."""
+    caller = await stage.phones.call_in(CUSTOMER, Did.SUPPORT_WITH_EXIT, name=NAME)
+    desk = await stage.phones.incoming("1001")
+    await caller.confirmed()
+    stage.mark("queued")
+    await stage.pass_time(1.0)
+    await caller.dtmf("0")
+    reception = await stage.phones.incoming("1008")
+    await desk.ended()
+    await stage.pass_time(0.5)
+    await reception.answer()
+    stage.mark("answered")
+    await stage.pass_time(1.0)
+    await caller.hangup()
+    stage.mark("over")
+    await reception.ended()
+    return [
+        inbound(
+            Did.SUPPORT_WITH_EXIT,
+            "answered",
+            queues=["support"],
+            legs=[leg(TRUNK, "caller"), callee("1001", "cancelled"), callee("1008", "answered")],
+            talks=[[TRUNK, phone("1008")]],
+            wait_s=stage.between("queued", "answered"),
+            talk_s=stage.between("answered", "over"),
+        )
+    ]
+
+
+@scenario("queue/member_busy_other_answers", "1003", "1004", queue_seconds=20)
+async def queue_member_busy(stage: Stage) -> Truth:
+    """The first member of the queue declines (486), the next one answers."""
+    caller = await stage.phones.call_in(CUSTOMER, Did.SALES, name=NAME)
+    await stage.phones.until(
+        lambda: stage.phones.has_incoming("1003") or stage.phones.has_incoming("1004"),
+        "the first member to ring",
+    )
+    stage.mark("rings")
+    names = ("1003", "1004") if stage.phones.has_incoming("1003") else ("1004", "1003")
+    first = await stage.phones.incoming(names[0])
+    await first.reject(486)
+    second = await stage.phones.incoming(names[1])
+    await stage.pass_time(0.4)
+    await second.answer()
+    stage.mark("answered")
+    await stage.pass_time(1.0)
+    await caller.hangup()
+    stage.mark("over")
+    await second.ended()
+    return [
+        inbound(
+            Did.SALES,
+            "answered",
+            queues=["sales"],
+            legs=[leg(TRUNK, "caller"), callee(names[0], "busy"), callee(names[1], "answered")],
+            talks=[[TRUNK, phone(names[1])]],
+            wait_s=stage.between("rings", "answered"),
+            talk_s=stage.between("answered", "over"),
+        )
+    ]
+
+
 @scenario("queue/two_callers_wait", "1001", queue_seconds=20)
 async def queue_two_callers_wait(stage: Stage) -> Truth:
     """One agent, two customers: the second waits until the first has been served."""
@@ -735,3 +845,79 @@ async def internal_no_answer(stage: Stage) -> Truth:
             talk_s=0.0,
         )
     ]
+
+
+async def click_to_call(stage: Stage) -> PhoneCall:
+    """Order a call from 1001 to the outside, as the product's call button does."""
+    await stage.phones.outside(OUTSIDE)
+    await stage.ami.send(
+        "Action: Originate",
+        "ActionID: lab-originate",
+        "Channel: PJSIP/1001",
+        "ChannelId: cti-lab-1",
+        f"Exten: {OUTSIDE}",
+        "Context: from-internal",
+        "Priority: 1",
+        f"CallerID: <{OUTSIDE}>",
+        "Timeout: 10000",
+        "Async: true",
+    )
+    return await stage.phones.incoming("1001")
+
+
+@scenario("click_to_call/answered", "1001", ring_seconds=5)
+async def click_to_call_answered(stage: Stage) -> Truth:
+    """The button rings the agent's phone; the agent answers, then the customer."""
+    desk = await click_to_call(stage)
+    await stage.pass_time(0.5)
+    await desk.answer()
+    customer = await stage.phones.incoming(OUTSIDE)
+    await stage.pass_time(0.8)
+    await customer.answer()
+    stage.mark("answered")
+    await stage.pass_time(1.2)
+    await customer.hangup()
+    stage.mark("over")
+    await desk.ended()
+    return [
+        outbound(
+            "answered",
+            legs=[
+                leg(phone("1001"), "caller"),
+                leg(TRUNK, "callee", rang=True, answered=True, result="answered"),
+            ],
+            talks=[[phone("1001"), TRUNK]],
+            talk_s=stage.between("answered", "over"),
+        )
+    ]
+
+
+@scenario("click_to_call/customer_busy", "1001", ring_seconds=5)
+async def click_to_call_customer_busy(stage: Stage) -> Truth:
+    """The button rings the agent's phone; the agent answers, the customer is busy."""
+    desk = await click_to_call(stage)
+    await desk.answer()
+    customer = await stage.phones.incoming(OUTSIDE)
+    await stage.pass_time(0.4)
+    await customer.reject(486)
+    await desk.ended()
+    return [
+        outbound(
+            "busy",
+            legs=[
+                leg(phone("1001"), "caller"),
+                leg(TRUNK, "callee", rang=True, answered=False, result="busy"),
+            ],
+            talk_s=0.0,
+        )
+    ]
+
+
+@scenario("click_to_call/agent_declines", "1001", ring_seconds=5)
+async def click_to_call_agent_declines(stage: Stage) -> Truth:
+    """The button rings the agent's phone, and the agent declines: nobody else is called."""
+    desk = await click_to_call(stage)
+    await stage.pass_time(0.4)
+    await desk.reject(486)
+    await stage.ami.event("OriginateResponse")
+    return [{"ended": True, "queues": [], "talks": [], "talk_s": 0.0}]

@@ -11,6 +11,7 @@ import pytest
 from tests.lab import chromium
 from tests.lab.asterisk import Asterisk, Did
 from tests.lab.dovecot import Dovecot
+from tests.lab.fixtures import available
 from tests.lab.phones import Phones
 from tests.lab.postgres import Postgres
 
@@ -49,7 +50,9 @@ def test_two_asterisks_run_side_by_side(asterisk: Asterisk, fresh_asterisk: Aste
 
 @pytest.mark.asterisk
 def test_asterisk_leaves_nothing_behind() -> None:
-    with Asterisk() as server:
+    with available():
+        server = Asterisk()
+    with server:
         directory, pid = server.directory, server.pid
         assert directory.exists()
     assert not directory.exists()
@@ -82,7 +85,9 @@ def test_dovecot_speaks_tls(dovecot: Dovecot) -> None:
 
 @pytest.mark.dovecot
 def test_dovecot_survives_a_restart() -> None:
-    with Dovecot() as server:
+    with available():
+        server = Dovecot()
+    with server:
         server.deliver(MESSAGE)
         server.stop()
         server.start()
