@@ -137,6 +137,11 @@ class Cleaner:
                     return f"<{type(value).__name__}>"
 
 
+def _main_things_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    first = ("timestamp", "level", "event", "logger")
+    return {key: event[key] for key in first if key in event} | dict(event)
+
+
 def configure_logs(
     *,
     level: Level = "info",
@@ -171,7 +176,7 @@ def configure_logs(
             )
         )
     else:
-        final += [structlog.processors.EventRenamer("event"), structlog.processors.JSONRenderer()]
+        final += [_main_things_first, structlog.processors.JSONRenderer(ensure_ascii=False)]
     handler = logging.StreamHandler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final)
