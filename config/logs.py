@@ -31,6 +31,8 @@ _QUIET = (
     "websockets",
 )
 _DEEPEST = 6
+_LONGEST = 16_384
+"""Characters of one value; a mail or a broken peer must not fill the disk."""
 
 _SECRET_KEY = re.compile(r"(?:^|_)(?:secret|password|passwd|token|cookie|authorization|api_?key)$")
 # Asterisk's uniqueids (epoch seconds and a counter), the endings of its channel names, dates and
@@ -40,7 +42,7 @@ _NUMBER = re.compile(
     r"|(?P<number>(?:\+|(?<!\d))(?:\(?\d(?:[ \u00a0()\-]{0,2}\d){6,}|\d{6,}))",
 )
 _ADDRESS = re.compile(
-    r"[^\s\"'<>()\[\],;:=@]{1,64}@(?:[\w-]+\.)+[\w-]{2,}|[^\s\"'<>,;:=@]+@localhost"
+    r"[^\s\"'<>()\[\],;:=@]{1,64}@(?:localhost\b|(?:[\w-]{1,63}\.){1,8}[\w-]{2,63})"
 )
 _CHANNEL = re.compile(r"\b([A-Za-z]{2,10}/)([^\s/]{1,80}?)(-[0-9a-f]{8}(?:;[12])?)(?![0-9A-Za-z])")
 _CONTROL = re.compile(
@@ -54,7 +56,8 @@ def redacted(text: str) -> str:
     A number is six digits or more in a row, or seven or more with blanks, hyphens and brackets
     between them. Uniqueids and channel names stay readable.
     """
-    text = _ADDRESS.sub("<address>", text)
+    if "@" in text:
+        text = _ADDRESS.sub("<address>", text)
     parts = []
     last = 0
     for channel in _CHANNEL.finditer(text):
@@ -105,6 +108,8 @@ class Cleaner:
         """Clean a text."""
         for secret in self._secrets:
             text = text.replace(secret, "********")
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more)"
         if self._redact:
             text = redacted(text)
         return escaped(text, keep=keep)

@@ -179,3 +179,9 @@ def test_a_value_whose_repr_fails_does_not_cost_the_line() -> None:
     stream = log_to()
     structlog.get_logger().info("seen", what=Broken())
     assert only_line(stream)["what"] == "<Broken>"
+
+
+def test_a_huge_value_is_cut() -> None:
+    stream = log_to()
+    structlog.get_logger().info("seen", what="<" * 1_000_000)
+    assert only_line(stream)["what"].endswith("<… (983616 more)")
