@@ -108,11 +108,11 @@ class Cleaner:
         """Clean a text."""
         for secret in self._secrets:
             text = text.replace(secret, "********")
-        if len(text) > _LONGEST:
-            text = f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more)"
+        more = f"… ({len(text) - _LONGEST} more)" if len(text) > _LONGEST else ""
+        text = text[:_LONGEST]
         if self._redact:
             text = redacted(text)
-        return escaped(text, keep=keep)
+        return escaped(text, keep=keep) + more
 
     def _exception(self, text: str) -> str:
         # Its lines stay lines, but none of them can pass for a line of the log.
