@@ -53,12 +53,12 @@ class FirstRequest(asyncio.Protocol):
     def __init__(
         self,
         *,
-        websocket: asyncio.Protocol,
+        make_websocket: Callable[[], asyncio.Protocol],
         make_http: MakeHttp,
         head_s: float,
         waiting: set[FirstRequest],
     ) -> None:
-        self._websocket = websocket
+        self._make_websocket = make_websocket
         self._make_http = make_http
         self._head_s = head_s
         self._waiting = waiting
@@ -83,7 +83,7 @@ class FirstRequest(asyncio.Protocol):
         elif _END_OF_HEAD in self._head[: _LONGEST_HEAD + len(_END_OF_HEAD)]:
             path = request[2].partition(b"?")[0].decode("latin-1") if request else ""
             wants_push = request is not None and request[1] == b"GET" and path == PUSH_PATH
-            self._hand_on(self._websocket if wants_push else self._make_http())
+            self._hand_on(self._make_websocket() if wants_push else self._make_http())
         elif len(self._head) > _LONGEST_HEAD:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
@@ -159,7 +159,7 @@ async def listen(
 
     def first_request(protocol: ServerProtocol, server: Server, **limits: Any) -> FirstRequest:
         return FirstRequest(
-            websocket=PushConnection(protocol, server, **limits),
+            make_websocket=lambda: PushConnection(protocol, server, **limits),
             make_http=make_http,
             head_s=settings.head_s,
             waiting=waiting,
