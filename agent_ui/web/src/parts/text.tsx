@@ -1,0 +1,52 @@
+/** Small pieces of text: foreign names, running times, sentences with parts in them. */
+
+import type { ComponentChildren } from "preact";
+import { ago, clockTime, duration, fullTime, since } from "../format.ts";
+import { type Key, language, pattern, split } from "../i18n.ts";
+import { now } from "../store.ts";
+
+/** A name from outside: it keeps its own direction and cannot turn its surroundings. */
+export function Name({ children }: { children: string }) {
+  return <bdi>{children}</bdi>;
+}
+
+/** The sentence of a key, with elements in its places. */
+export function Sentence({ id, values }: { id: Key; values: Record<string, ComponentChildren> }) {
+  const parts = split(pattern(language.value, id));
+  return <>{parts.map((part, index) => (index % 2 === 0 ? part : values[part]))}</>;
+}
+
+/** Seconds that run from a time of the server; they stand still when `until` is given. */
+export function Running({ from, until }: { from: string; until?: string | null }) {
+  const end = until ? Date.parse(until) : now.value;
+  return <span class="time">{duration(since(from, end))}</span>;
+}
+
+/** Seconds that were `base` when the server said so at `at`, and run on. */
+export function RunningOn({ base, at }: { base: number; at: string }) {
+  return <span class="time">{duration(base + since(at, now.value))}</span>;
+}
+
+export function Ago({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={fullTime(at, language.value)}>
+      {ago(at, now.value, language.value)}
+    </time>
+  );
+}
+
+export function ClockTime({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={fullTime(at, language.value)}>
+      {clockTime(at, language.value)}
+    </time>
+  );
+}
+
+export function Tier({ tier }: { tier: string }) {
+  return tier === "" ? null : (
+    <span class="tier" data-tier={tier.toLowerCase()}>
+      <bdi>{tier}</bdi>
+    </span>
+  );
+}

