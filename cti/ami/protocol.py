@@ -324,8 +324,9 @@ class AmiConnection(Manager):  # type: ignore[misc] # panoramisk has no types
 
         """
         waiter = asyncio.ensure_future(stop.wait())  # noqa: TID251 - ended right here
+        either: set[asyncio.Future[Any]] = {self.stream.lost, waiter}
         try:
-            await asyncio.wait({self.stream.lost, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiter.cancel()
         if not stop.is_set():
