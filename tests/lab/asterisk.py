@@ -195,6 +195,7 @@ class Asterisk:
     def _write_configuration(self) -> None:
         values: dict[str, str | int] = {
             "instance": str(self._inside),
+            "modules": str(self._modules()),
             "ami_port": self.ami_port,
             "sip_port": self.sip_port,
             "trunk_port": self.trunk_port,
@@ -212,6 +213,11 @@ class Asterisk:
             target = self.directory / "etc" / template.name
             target.write_text(text)
             target.chmod(0o600)
+
+    def _modules(self) -> Path:
+        for directory in sorted(self.root.glob("usr/lib/**/asterisk/modules")):
+            return Path("/") / directory.relative_to(self.root)
+        raise LabError("the chroot has no Asterisk modules")
 
     def _asterisk_ids(self) -> tuple[int, int]:
         for line in (self.root / "etc/passwd").read_text().splitlines():

@@ -1,16 +1,17 @@
 """Play scenarios on the real Asterisk and write their AMI streams to ``tests/traces``.
 
-``python -m tests.lab.record`` records all, ``python -m tests.lab.record queue inbound/busy`` some.
+``python -m tests.lab.record`` records all, ``python -m tests.lab.record queue inbound/busy`` some,
+``python -m tests.lab.record --release 16 inbound`` some in the oldest dialect (``asterisk_16/``).
 Beside each ``<area>/<who_does_what>.ami`` stands a ``.json`` with the ground truth: what happened,
 known from having played it and not from reading the stream.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import logging
-import sys
 import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -51,7 +52,8 @@ async def play(asterisk: Asterisk, story: Scenario) -> tuple[bytes, Truth]:
 
 def write(story: Scenario, release: int, stream: bytes, truth: Truth) -> None:
     """Write the trace and the ground truth of one scenario."""
-    trace = TRACES / f"{story.name}.ami"
+    name = story.name if release == 22 else f"asterisk_{release}/{story.name.replace('/', '_')}"
+    trace = TRACES / f"{name}.ami"
     trace.parent.mkdir(parents=True, exist_ok=True)
     trace.write_bytes(stream)
     told = {
@@ -65,8 +67,14 @@ def write(story: Scenario, release: int, stream: bytes, truth: Truth) -> None:
     )
 
 
-def main(names: list[str]) -> None:
-    """Record the scenarios whose names start with one of ``names`` (all without names)."""
+def main() -> None:
+    """Record the scenarios whose names start with one of the arguments (all without any)."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.record")
+    parser.add_argument("--release", type=int, default=22, choices=(16, 22))
+    parser.add_argument("names", nargs="*", help="starts of scenario names")
+    chosen_by = parser.parse_args()
+    names: list[str] = chosen_by.names
+    release: int = chosen_by.release
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     chosen = [
         story
@@ -78,10 +86,9 @@ def main(names: list[str]) -> None:
     for story in chosen:
         began = time.monotonic()
         with Asterisk(
-            ring_seconds=story.ring_seconds, queue_seconds=story.queue_seconds
+            release=release, ring_seconds=story.ring_seconds, queue_seconds=story.queue_seconds
         ) as asterisk:
             stream, truth = asyncio.run(play(asterisk, story))
-            release = asterisk.release
         write(story, release, stream, truth)
         log.info(
             "%-45s %3d events, %4.1f s",
@@ -92,4 +99,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
