@@ -1,0 +1,1 @@
+"""What people see, tested with real sockets and a store in memory."""

@@ -1,0 +1,151 @@
+"""One port for page, REST API and websocket: what a connection's first bytes decide."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from .conftest import OpenScene
+from .scene import DEADLINE_S, Scene
+
+
+async def exchange(scene: Scene, *parts: bytes) -> bytes:
+    """Send the parts, each in its own packet, and read to the end."""
+    async with asyncio.timeout(DEADLINE_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.server.port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0)
+            return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+
+async def test_page_api_and_websocket_share_the_port(scene: Scene) -> None:
+    async with scene.browser("ayse") as browser:
+        async with browser.get("/") as page:
+            assert page.status == 200
+        async with browser.get("/api/v1/session") as answer:
+            assert answer.status == 200
+    async with scene.page("ayse") as page:
+        await page.until("snapshot")
+
+
+async def test_a_megabyte_is_refused_with_an_answer(scene: Scene) -> None:
+    async with scene.browser() as browser:
+        for _ in range(2):
+            async with browser.post("/api/v1/session", json={"login": "x" * 1_000_000}) as answer:
+                assert answer.status == 413
+                assert (await answer.json(content_type=None))["code"] == "too_large"
+
+
+async def test_a_head_that_comes_byte_by_byte_is_understood(scene: Scene) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = await exchange(scene, *(head[i : i + 1] for i in range(len(head))))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b'{"status":"ok"}')
+
+
+async def test_a_request_with_its_body_in_the_same_packet_is_understood(scene: Scene) -> None:
+    body = json.dumps({"login": "ayse", "password": "wrong"}).encode()
+    answer = await exchange(
+        scene,
+        b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n"
+        b"Content-Type: application/json\r\nConnection: close\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body),
+    )
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS to a port that has none
+        b"\x00" * 100,
+        b"\xff\xfe\xfd\r\n\r\n",
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2p1\r\n",
+        b"Action: Login\r\nUsername: x\r\n\r\n",
+    ],
+)
+async def test_garbage_is_refused_at_once(scene: Scene, garbage: bytes) -> None:
+    assert (await exchange(scene, garbage)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_head_without_end_is_refused(scene: Scene) -> None:
+    answer = await exchange(scene, b"GET / HTTP/1.1\r\n", b"X: " + b"y" * 20_000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_client_that_dribbles_is_cut_off(open_scene: OpenScene, sent: bytes) -> None:
+    async with open_scene(head_s=0.05) as scene:
+        assert (await exchange(scene, sent)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_never_comes_is_given_up(open_scene: OpenScene) -> None:
+    async with open_scene(body_s=0.05, drain_s=0.1) as scene:
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.server.port)
+        writer.write(
+            b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_client_that_goes_at_once_leaves_nothing(scene: Scene) -> None:
+    for sent in (b"", b"GET /", b"GET /api/v1/push HTTP/1.1\r\nHost: x\r\n\r\n"):
+        _, writer = await asyncio.open_connection("127.0.0.1", scene.server.port)
+        writer.write(sent)
+        writer.close()
+        await writer.wait_closed()
+    async with scene.browser() as browser, browser.get("/healthz") as answer:
+        assert answer.status == 200
+
+
+async def test_a_plain_get_of_the_push_is_told_to_upgrade(scene: Scene) -> None:
+    answer = await exchange(scene, b"GET /api/v1/push HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 426 "))
+
+
+async def test_a_reused_connection_that_asks_for_the_push_is_closed(scene: Scene) -> None:
+    """Proxies keep connections; one must not serve the page first and a websocket then."""
+    answer = await exchange(
+        scene,
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/push HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\n\r\n",
+    )
+    assert b"HTTP/1.1 426 " in answer
+
+
+async def test_a_connection_of_a_proxy_is_not_kept(scene: Scene) -> None:
+    answer = await exchange(
+        scene, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.1.1.1\r\n\r\n"
+    )
+    assert b"Connection: close" in answer
+
+
+async def test_stopping_does_not_wait_for_idle_connections(open_scene: OpenScene) -> None:
+    async with open_scene() as scene:
+        idle = [await asyncio.open_connection("127.0.0.1", scene.server.port) for _ in range(3)]
+        idle[0][1].write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await idle[0][0].readline()
+        idle[1][1].write(b"GET /healthz HTT")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+    assert loop.time() - began < 2
+    for _, writer in idle:
+        writer.close()
