@@ -57,6 +57,8 @@ class LegResult(StrEnum):
     REJECTED = "rejected"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    UNKNOWN = "unknown"
+    """It stopped while we could not see it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
