@@ -124,6 +124,24 @@ def e164(raw: str, rules: PhoneRules = DEFAULT_RULES) -> str | None:
     return address if address.startswith("+") else None
 
 
+def display(party: Party, region: str) -> str:
+    """The address as people read it: numbers of `region` in national form, others with `+`."""
+    if party.kind is PartyKind.PHONE and party.address.startswith("+"):
+        return _displayed(party.address, region)
+    return party.address
+
+
+@lru_cache(maxsize=20_000)
+def _displayed(address: str, region: str) -> str:
+    number = _parsed(address, None)
+    if number is None:
+        return address
+    form = PhoneNumberFormat.INTERNATIONAL
+    if phonenumbers.region_code_for_country_code(number.country_code) == region:
+        form = PhoneNumberFormat.NATIONAL
+    return phonenumbers.format_number(number, form)
+
+
 def own_numbers(raws: Iterable[str], rules: PhoneRules = DEFAULT_RULES) -> frozenset[str]:
     """Our own numbers in the form in which parties have them; see `matching.identify`."""
     return frozenset(party.address for raw in raws if (party := normalise(raw, rules)).address)

@@ -16,6 +16,7 @@ so nothing is logged twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections import deque
@@ -23,8 +24,6 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-
-import structlog
 
 from crm_core.directory import Directory
 from crm_core.errors import StoreUnavailable
@@ -81,7 +80,7 @@ from cti.model import (
 from cti.record import call_record
 from cti.tracker import CallTracker
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 BATCH = 200
 """Changes that share one transaction: more only delay the first pop of the batch."""
@@ -172,7 +171,13 @@ class CallService:
         for change in self._tracker.handle(event):
             if isinstance(change, Anomaly):
                 self.metrics.anomalies += 1
-                log.debug("ami_surprise", pbx=self.pbx, reason=change.reason, event=change.event)
+                log.debug(
+                    "%s: %s: %s",
+                    self.pbx,
+                    change.event,
+                    change.reason,
+                    extra={"action": "ami_surprise", "pbx": self.pbx},
+                )
                 continue
             self.metrics.changes += 1
             self._due.append(_Due(change, received_ns))
@@ -217,7 +222,12 @@ class CallService:
             if len(batch) == 1:
                 # A defect of ours: say it with the change, and keep the calls behind it flowing.
                 self.metrics.skipped += 1
-                log.exception("call_change_skipped", pbx=self.pbx, change=repr(batch[0].change))
+                log.exception(
+                    "%s: a call change could not be logged: %r",
+                    self.pbx,
+                    batch[0].change,
+                    extra={"action": "call_change_skipped", "pbx": self.pbx},
+                )
                 return
             for due in batch:
                 await self._log([due])
@@ -226,7 +236,12 @@ class CallService:
             for notice in self._announce(due.change):
                 self._publisher.publish(notice, received_ns=due.received_ns)
                 if isinstance(notice, PopShown):
-                    log.info("pop_shown", pop=notice.pop.id, match=notice.pop.match.result.value)
+                    log.info(
+                        "card %s shown: %s",
+                        notice.pop.id,
+                        notice.pop.match.result.value,
+                        extra={"action": "pop_shown", "pop": notice.pop.id},
+                    )
 
     async def _transact(self, batch: Sequence[_Due]) -> None:
         """Record the batch; while the database is away, wait and begin again."""
@@ -243,7 +258,7 @@ class CallService:
                     await uow.commit()
             except StoreUnavailable as error:
                 self.metrics.repeated += 1
-                log.warning("database_away", pbx=self.pbx, waiting=len(self._due), error=str(error))
+                self._say_away(error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, _RETRY_LONGEST_S)
                 continue
@@ -353,14 +368,28 @@ class CallService:
                     ]
                     await uow.commit()
             except StoreUnavailable as error:
-                log.warning("database_away", pbx=self.pbx, waiting=len(self._due), error=str(error))
+                self._say_away(error)
                 await asyncio.sleep(_RETRY_FIRST_S)
                 continue
             self._unfinished = {}
             for touch in ended:
-                log.info("call_lost_in_gap", pbx=self.pbx, touch=touch.id)
+                log.info(
+                    "%s: touch %d ended while we could not see it",
+                    self.pbx,
+                    touch.id,
+                    extra={"action": "call_lost_in_gap", "pbx": self.pbx, "touch": touch.id},
+                )
                 self._publisher.publish(TouchLogged(touch=touch, team=touch.team))
             return
+
+    def _say_away(self, error: StoreUnavailable) -> None:
+        log.warning(
+            "%s: the database is away, %d changes wait: %s",
+            self.pbx,
+            len(self._due),
+            error,
+            extra={"action": "database_away", "pbx": self.pbx, "waiting": len(self._due)},
+        )
 
     # --- 3. tell the screens ----------------------------------------------------------------------
 

@@ -215,7 +215,14 @@ class DemoPbx:
             case "queuepause":
                 self._pause(action)
                 reply(("Message", "Interface paused successfully"))
-            case "devicestatelist" | "parkedcalls" | "confbridgelistrooms" | "extensionstatelist":
+            case "devicestatelist":
+                states = {m.interface: _DEVICE[m.status] for m in self._members}
+                items = [
+                    [("Event", "DeviceStateChange"), ("Device", device), ("State", state)]
+                    for device, state in states.items()
+                ]
+                self._list(session, tag, items, "DeviceStateListComplete")
+            case "parkedcalls" | "confbridgelistrooms" | "extensionstatelist":
                 self._list(session, tag, [], action["action"] + "Complete")
             case "corestatus":
                 reply(("CoreStartupDate", time.strftime("%Y-%m-%d", time.gmtime(self._started))))
@@ -371,6 +378,19 @@ class DemoPbx:
             )
             self._channels[uniqueid] = {**block, "BridgeId": bridge, "Duration": "00:00:01"}
 
+
+_DEVICE: Final = {
+    "0": "UNKNOWN",
+    "1": "NOT_INUSE",
+    "2": "INUSE",
+    "3": "BUSY",
+    "4": "INVALID",
+    "5": "UNAVAILABLE",
+    "6": "RINGING",
+    "7": "RINGINUSE",
+    "8": "ONHOLD",
+}
+"""`include/asterisk/devicestate.h`"""
 
 _BLOCK: Final = (
     "Channel",
