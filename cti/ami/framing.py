@@ -117,7 +117,7 @@ class Framer:
         return rest
 
     def _as_on_the_wire(self, raw: bytes) -> bytes:
-        greeting = raw.find(BANNER)
+        greeting = raw.rfind(BANNER)
         if greeting >= 0:  # what stands before it was cut off when the recording before it ended
             raw = self._without_banner(raw[greeting:])
         return raw.strip(b"\r\n").replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

@@ -109,9 +109,7 @@ class Session:
 
     def reply(self, action: Mapping[str, str], response: str, **headers: str) -> None:
         """Answer an action."""
-        self.send(
-            message({"Response": response, "ActionID": action["ActionID"]} | dict(headers))
-        )
+        self.send(message({"Response": response, "ActionID": action["ActionID"]} | dict(headers)))
 
     async def accept_login(self) -> dict[str, str]:
         """Read the login and accept it."""
