@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from crm_core.model import Account, Contact, ContactId, ContactPoint, UserId
 from crm_core.ports import ContactDraft
-from crm_core.text import name_key, storable
+from crm_core.text import name_key, storable, storable_key
 
 DEFAULT_KIND = "customer"
 
@@ -15,11 +15,11 @@ def cleaned(draft: ContactDraft) -> ContactDraft:
     """The draft with text that every database takes, and each tag and point once."""
     points: dict[tuple[str, str], ContactPoint] = {}
     for point in draft.points:
-        key = (point.kind, storable(point.value))
+        key = (point.kind, storable_key(point.value))
         points[key] = replace(point, value=key[1], label=storable(point.label))
     return ContactDraft(
         name=storable(draft.name),
-        external_id=storable(draft.external_id),
+        external_id=storable_key(draft.external_id),
         account=storable(" ".join(draft.account.split())),
         kind=storable(draft.kind),
         tier=storable(draft.tier),

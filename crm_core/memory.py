@@ -44,7 +44,7 @@ from crm_core.ports import (
     PendingMail,
     SignInSession,
 )
-from crm_core.text import folded, name_key, searched_value, storable
+from crm_core.text import folded, name_key, searched_value, storable, storable_key
 from crm_core.touches import changed_touch, new_touch
 
 _LOCK_DEADLINE_S = 10.0
@@ -105,6 +105,7 @@ class MemoryUnitOfWork:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._draft: _Tables | None = None
+        self._failed = False
         self.contacts: ports.ContactStore = _Contacts(self)
         self.touches: ports.TouchStore = _Touches(self)
         self.users: ports.UserStore = _Users(self)
@@ -124,9 +125,15 @@ class MemoryUnitOfWork:
     async def commit(self) -> None:
         """Let everybody see what was written."""
         await self._store.ping()
+        if self._failed:
+            raise StoreUnavailable("the unit of work failed before and must be repeated")
         if self._draft is not None:
             self._store.tables = self._draft
             self._end()
+
+    def failed(self) -> None:
+        """Let nothing be committed, as a database does after a failed statement."""
+        self._failed = True
 
     def _end(self) -> None:
         if self._draft is not None:
@@ -157,6 +164,7 @@ class _Contacts:
 
     async def hits(self, kind: PointKind, value: str, *, at: datetime | None = None) -> list[Hit]:
         tables = await self._unit.reading()
+        value = storable_key(value)
         found = [
             Hit(candidate=_candidate(contact), point=point)
             for contact in (
@@ -208,6 +216,7 @@ class _Contacts:
         self, *, text: str = "", after: str | None = None, limit: int = 50
     ) -> tuple[list[Contact], str | None]:
         tables = await self._unit.reading()
+        text = storable(text)
         wanted, value = folded(text), searched_value(text)
         found = sorted(
             (folded(contact.name), contact.id)
@@ -223,10 +232,11 @@ class _Contacts:
         self, *, text: str = "", after: str | None = None, limit: int = 50
     ) -> tuple[list[Account], str | None]:
         tables = await self._unit.reading()
+        wanted = folded(storable(text))
         found = sorted(
             (folded(account.name), account.id)
             for account in tables.accounts.values()
-            if folded(text) in folded(account.name)
+            if wanted in folded(account.name)
         )
         rows, cursor = _page_by_name(found, after, limit)
         return [tables.accounts[AccountId(row)] for row in rows], cursor
@@ -295,7 +305,7 @@ class _Touches:
 
     async def open(self, new: NewTouch) -> tuple[Touch, bool]:
         tables = await self._unit.writing()
-        key = storable(new.key)
+        key = storable_key(new.key)
         if (known := tables.touch_by_key.get(key)) is not None:
             return tables.touches[known], False
         touch = new_touch(
@@ -319,7 +329,7 @@ class _Touches:
 
     async def by_key(self, key: str) -> Touch | None:
         tables = await self._unit.reading()
-        known = tables.touch_by_key.get(key)
+        known = tables.touch_by_key.get(storable_key(key))
         return None if known is None else tables.touches[known]
 
     async def of_contact(self, contact: ContactId, *, limit: int = 5) -> list[Touch]:
@@ -428,9 +438,11 @@ class _Users:
         )
         for other in tables.users.values():
             if other.login == user.login:
+                self._unit.failed()
                 raise Conflict(f"the login {user.login!r} is taken")
             for phone in user.phones:
                 if phone in other.phones:
+                    self._unit.failed()
                     raise Conflict(f"the phone {phone.name!r} belongs to {other.login!r}")
         tables.users[user.id] = user
         tables.password_hashes[user.id] = password_hash
@@ -460,6 +472,7 @@ class _Users:
     async def open_session(self, session: SignInSession) -> None:
         tables = await self._unit.writing()
         if session.user not in tables.users:
+            self._unit.failed()
             raise NotFound(f"no user {session.user}")
         tables.sessions[session.token_sha256] = session
 
@@ -477,6 +490,7 @@ class _Users:
     async def add_link(self, token_sha256: bytes, *, user: UserId, expires_at: datetime) -> None:
         tables = await self._unit.writing()
         if user not in tables.users:
+            self._unit.failed()
             raise NotFound(f"no user {user}")
         tables.links[token_sha256] = (user, expires_at)
 
@@ -584,6 +598,7 @@ class _Mail:
     async def store_email(self, email: NewEmail) -> tuple[int, bool]:
         tables = await self._unit.writing()
         if email.raw_sha256 not in tables.raw:
+            self._unit.failed()
             raise NotFound("the raw bytes of the mail must be stored before it")
         key = storable(email.content_key)
         if (known := tables.email_by_content.get(key)) is not None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from hashlib import sha256
+
+_LONGEST_KEY = 500
+_LONGEST_SEARCH = 200
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Controls, and the marks that turn the direction of the text behind them (U+202E and its kind).
@@ -37,6 +41,18 @@ def storable_json(value: object) -> object:
             return value
 
 
+def storable_key(text: str) -> str:
+    """Storable text that fits into every index.
+
+    PostgreSQL refuses rows with more than 2,700 bytes in one; a longer text keeps its beginning
+    and gets a hash of all of it for an end, so that it stays unique.
+    """
+    text = storable(text)
+    if len(text) <= _LONGEST_KEY:
+        return text
+    return text[: _LONGEST_KEY - 65] + "~" + sha256(text.encode()).hexdigest()
+
+
 def one_line(text: str, limit: int) -> str:
     """The text as one visible line of at most `limit` characters."""
     if text.isascii() and text.isprintable():
@@ -58,6 +74,11 @@ def folded(text: str) -> str:
     apart = unicodedata.normalize("NFKD", text.casefold())
     bare = "".join(char for char in apart if not unicodedata.combining(char))
     return " ".join(bare.translate(_LETTERS).split())
+
+
+def search_key(text: str) -> str:
+    """The beginning of the folded text: what lists of names are sorted by and searched in."""
+    return folded(text)[:_LONGEST_SEARCH]
 
 
 def searched_value(text: str) -> str:

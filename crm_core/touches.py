@@ -13,11 +13,11 @@ from typing import Any
 from crm_core.matching import identify
 from crm_core.model import Match, Party, PartyKind, PointKind, Touch, TouchId
 from crm_core.ports import NewTouch, UnitOfWork
-from crm_core.text import storable, storable_json
+from crm_core.text import storable, storable_json, storable_key
 
 CHANGEABLE = frozenset(field.name for field in fields_of(Touch)) - {"id", "key", "medium"}
 """The fields of a touch that `TouchStore.change` takes."""
-_GIVEN = tuple(field.name for field in fields_of(NewTouch))
+_GIVEN = tuple(field.name for field in fields_of(NewTouch) if field.name not in {"key", "details"})
 _POINT_KINDS = {PartyKind.PHONE: PointKind.PHONE, PartyKind.EMAIL: PointKind.EMAIL}
 
 
@@ -46,7 +46,8 @@ def new_touch(new: NewTouch, touch: TouchId, *, agent_name: str = "") -> Touch:
     return Touch(
         id=touch,
         agent_name=agent_name,
-        **{name: _stored(getattr(new, name)) for name in _GIVEN if name != "details"},
+        key=storable_key(new.key),
+        **{name: _stored(getattr(new, name)) for name in _GIVEN},
         details=storable_details(new.details or {}),
     )
 

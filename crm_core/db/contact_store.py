@@ -36,7 +36,7 @@ from crm_core.model import (
     UserId,
 )
 from crm_core.ports import ContactDraft, Hit
-from crm_core.text import folded, name_key, searched_value, storable
+from crm_core.text import folded, name_key, search_key, searched_value, storable, storable_key
 
 _BATCH = 500
 # Taken by whoever creates or changes contacts on PostgreSQL, so that two imports at once wait for
@@ -182,13 +182,13 @@ class SqlContacts:
     async def _upsert_batch(self, drafts: list[ContactDraft]) -> list[tuple[ContactId, str]]:
         if not self._transaction.on_sqlite:
             await self._transaction.write(_UPSERT_LOCK)
-        accounts = await self._accounts_named({draft.account for draft in drafts})
+        accounts = await self._accounts_named([draft.account for draft in drafts])
         owners = await self._owners({draft.owner for draft in drafts if draft.owner})
         book = _Book(await self._meant(drafts))
         answers = [
             book.take(
                 draft,
-                account=accounts.get(name_key(draft.account)),
+                account=accounts.get(_account_key(draft.account)),
                 owner=owners.get(draft.owner.casefold()),
             )
             for draft in drafts
@@ -198,7 +198,10 @@ class SqlContacts:
 
     async def _accounts_named(self, names: Iterable[str]) -> dict[str, Account]:
         """The accounts with these names, by key; new ones are created."""
-        wanted = {key: name for name in names if (key := name_key(name))}
+        wanted: dict[str, str] = {}
+        for name in names:
+            wanted.setdefault(_account_key(name), name)  # spelled as it came first
+        wanted.pop("", None)
         if not wanted:
             return {}
         # As a write, so that on SQLite nobody else creates one between looking and creating.
@@ -211,7 +214,7 @@ class SqlContacts:
             created = await self._transaction.write(
                 insert(account).returning(account.c.id, sort_by_parameter_order=True),
                 [
-                    {"name": wanted[key], "name_key": key, "search": folded(wanted[key])}
+                    {"name": wanted[key], "name_key": key, "search": search_key(wanted[key])}
                     for key in missing
                 ],
             )
@@ -235,7 +238,7 @@ class SqlContacts:
         ways: list[Select[Any]] = []
         if external:
             ways.append(select(contact.c.id).where(contact.c.external_id.in_(external)))
-        names = list({folded(draft.name) for draft in named})
+        names = list({search_key(draft.name) for draft in named})
         values = list({point.value for draft in named for point in draft.points})
         if values:
             ways.append(
@@ -243,7 +246,7 @@ class SqlContacts:
                 .join(contact_point, contact_point.c.contact_id == contact.c.id)
                 .where(contact_point.c.value.in_(values), contact.c.search.in_(names))
             )
-        bare = list({folded(draft.name) for draft in named if not draft.points})
+        bare = list({search_key(draft.name) for draft in named if not draft.points})
         if bare:
             has_points = select(contact_point.c.id).where(
                 contact_point.c.contact_id == contact.c.id
@@ -345,6 +348,10 @@ class _Book:
         self._by_name.setdefault(name_key(entry.now.name), []).append(entry)
 
 
+def _account_key(name: str) -> str:
+    return storable_key(name_key(name))
+
+
 def _found(wanted: str, value: str) -> ColumnElement[bool]:
     ways: list[ColumnElement[bool]] = [
         contact.c.search.contains(wanted, autoescape=True),
@@ -414,7 +421,7 @@ def _point(row: Row[Any]) -> ContactPoint:
 def _contact_row(person: Contact) -> dict[str, object]:
     return {
         "name": person.name,
-        "search": folded(person.name),
+        "search": search_key(person.name),
         "external_id": person.external_id or None,
         "kind": person.kind,
         "tier": person.tier,

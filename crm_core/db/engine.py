@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+import time
 from typing import Any
 
 import asyncpg
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from crm_core.errors import Invalid, StoreUnavailable
 
@@ -97,13 +101,22 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={_BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
         "synchronous=FULL",  # what was committed survives a loss of power
         "foreign_keys=ON",
         "cache_size=-16000",
         "temp_store=MEMORY",
     ):
         cursor.execute(f"PRAGMA {pragma}")
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            # The one lock that busy_timeout does not wait for: another turns a new file to WAL.
+            if time.monotonic() > deadline:
+                raise
+            await_only(asyncio.sleep(0.02))
     cursor.close()
 
 
@@ -113,6 +126,8 @@ def unavailable(error: BaseException) -> StoreUnavailable | None:
         case exc.DBAPIError():
             if error.connection_invalidated or _may_pass(error):
                 return StoreUnavailable(_first_line(error.orig or error))
+        case exc.PendingRollbackError():
+            return StoreUnavailable("the unit of work failed before and must be repeated")
         case exc.TimeoutError():
             return StoreUnavailable("no connection to the database became free")
         case OSError():

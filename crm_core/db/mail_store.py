@@ -20,7 +20,6 @@ from crm_core.db.tables import (
 from crm_core.db.transaction import Transaction
 from crm_core.errors import NotFound
 from crm_core.ports import FolderState, NewEmail, PendingMail
-from crm_core.text import storable
 
 _BATCH = 1_000
 
@@ -103,6 +102,7 @@ class SqlMail:
                         set_={
                             "gone_reason": None,
                             "attempts": 0,
+                            "last_error": "",
                             "kind": insert.excluded.kind,
                             "next_try_at": insert.excluded.next_try_at,
                         },
@@ -201,7 +201,7 @@ class SqlMail:
             raise NotFound("the raw bytes of the mail must be stored before it") from error
         if created is not None:
             return created, True
-        known = select(mails.c.id).where(mails.c.content_key == storable(email.content_key))
+        known = select(mails.c.id).where(mails.c.content_key == email.content_key)
         return (await self._transaction.read(known)).scalar_one(), False
 
     async def store_location(

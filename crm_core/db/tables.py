@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from crm_core.text import storable, storable_json
+from crm_core.text import storable, storable_json, storable_key
 
 
 class StoredText(TypeDecorator[str]):
@@ -49,6 +49,16 @@ class StoredText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Take out NUL and lone surrogates."""
         return None if value is None else storable(value)
+
+
+class KeyText(StoredText):
+    """Text in an index: cut when it is absurdly long (see `storable_key`)."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Take out what cannot be stored, and shorten."""
+        return None if value is None else storable_key(value)
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -112,7 +122,7 @@ account = Table(
     _id(),
     _text("name"),
     # Two spellings that differ in case or spaces are one account.
-    Column("name_key", StoredText, nullable=False, unique=True),
+    Column("name_key", KeyText, nullable=False, unique=True),
     _text("search"),
     _text("external_id"),
     _text("tier"),
@@ -123,7 +133,7 @@ app_user = Table(
     "app_user",
     metadata,
     _id(),
-    Column("login", StoredText, nullable=False, unique=True),
+    Column("login", KeyText, nullable=False, unique=True),
     _text("name"),
     _text("role"),
     _text("team"),
@@ -167,7 +177,7 @@ contact = Table(
     _id(),
     _text("name"),
     _text("search"),
-    Column("external_id", StoredText, unique=True),
+    Column("external_id", KeyText, unique=True),
     _text("kind"),
     _text("tier"),
     Column("tags", StoredJson, nullable=False),
@@ -183,7 +193,7 @@ contact_point = Table(
     _id(),
     Column("contact_id", ForeignKey("contact.id"), nullable=False),
     _text("kind"),
-    _text("value"),
+    Column("value", KeyText, nullable=False),
     _text("label"),
     Column("shared", Boolean, nullable=False),
     Column("valid_from", UtcTime),
@@ -199,14 +209,14 @@ touch = Table(
     "touch",
     metadata,
     _id(),
-    Column("key", StoredText, nullable=False, unique=True),
+    Column("key", KeyText, nullable=False, unique=True),
     _text("medium"),
     _text("direction"),
     _text("outcome"),
     Column("at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     _text("party_kind"),
-    _text("party_address"),
+    Column("party_address", KeyText, nullable=False),
     Column("party", StoredJson, nullable=False),
     Column("match", StoredJson, nullable=False),
     Column("contact_id", _Id),
@@ -273,14 +283,14 @@ email = Table(
     "email",
     metadata,
     _id(),
-    Column("content_key", StoredText, nullable=False, unique=True),
+    Column("content_key", KeyText, nullable=False, unique=True),
     _text("direction"),
     # A hint, never a key: mails without one exist, and different mails with the same.
-    Column("message_id", StoredText, nullable=False, index=True),
+    Column("message_id", KeyText, nullable=False, index=True),
     Column("raw_sha256", ForeignKey("mail_raw.sha256"), nullable=False),
     _text("parse_state"),
     _text("subject"),
-    Column("sender", StoredText, nullable=False, index=True),
+    Column("sender", KeyText, nullable=False, index=True),
     _text("sender_name"),
     Column("recipients", StoredJson, nullable=False),
     Column("sent_at", UtcTime),

@@ -28,7 +28,6 @@ from crm_core.model import (
     UserId,
 )
 from crm_core.ports import NewTouch
-from crm_core.text import storable
 from crm_core.touches import check_changeable, new_touch, stored_fields
 
 _columns = history.c
@@ -100,7 +99,7 @@ class SqlTouches:
 
     async def by_key(self, key: str) -> Touch | None:
         """The touch with this key, or None."""
-        return await self._one(_by_key, storable(key))
+        return await self._one(_by_key, key)
 
     async def of_contact(self, contact: ContactId, *, limit: int = 5) -> list[Touch]:
         """The last touches of a contact, newest first."""

@@ -33,13 +33,14 @@ class Transaction:
         self._write_lock = write_lock
         self._connection: AsyncConnection | None = None
         self._holds_lock = False
+        self._failed = False
         self.on_sqlite = engine.dialect.name == "sqlite"
 
     async def read(
         self, statement: Executable, parameters: Parameters | None = None
     ) -> CursorResult[Any]:
         """The rows of a statement that changes nothing."""
-        with translated():
+        with self._noticing_failure(), translated():
             connection = await self._connected()
             return await connection.execute(statement, cast("Any", parameters))
 
@@ -58,10 +59,16 @@ class Transaction:
         return postgresql.insert(table)
 
     async def commit(self) -> None:
-        """Make durable what was written."""
+        """Make durable what was written.
+
+        After a statement has failed there is nothing to commit, whoever caught its error:
+        PostgreSQL would answer such a COMMIT with a silent rollback.
+        """
+        if self._failed:
+            raise StoreUnavailable("the unit of work failed before and must be repeated")
         if self._connection is None:
             return
-        with translated():
+        with self._noticing_failure(), translated():
             if not self.on_sqlite:
                 await self._connection.commit()
             elif self._holds_lock:
@@ -112,13 +119,25 @@ class Transaction:
             raise StoreUnavailable("another unit of work does not end") from error
         self._holds_lock = True
         try:
-            with translated():
+            with self._noticing_failure(), translated():
                 connection = await self._connected()
                 # A writer in another process is waited for, as long as busy_timeout says.
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
         except BaseException:
             if self._connection is None:
                 self._release()
+            raise
+
+    def fail(self) -> None:
+        """Let nothing of this transaction be committed."""
+        self._failed = True
+
+    @contextlib.contextmanager
+    def _noticing_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.fail()
             raise
 
     def _release(self) -> None:

@@ -55,6 +55,7 @@ class SqlUsers:
         )
         id_ = created.scalar_one_or_none()
         if id_ is None:
+            self._transaction.fail()
             raise Conflict(f"the login {login!r} is taken")
         for position, phone in enumerate(ends):
             taken = await self._transaction.write(
@@ -64,6 +65,7 @@ class SqlUsers:
                 .returning(user_phone.c.user_id)
             )
             if taken.one_or_none() is None:
+                self._transaction.fail()
                 raise Conflict(f"the phone {phone.name!r} belongs to somebody else")
         user = await self.get(UserId(id_))
         assert user is not None, "it was created in this transaction"  # noqa: S101

@@ -1,0 +1,218 @@
+"""What the databases do beyond the ports: schema, addresses, outages, speed of the hot path."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from crm_core.db import open_store
+from crm_core.db.schema import check, differences, migrate
+from crm_core.errors import Invalid, StoreUnavailable
+from tests.contracts.test_units_of_work import call
+from tests.lab.fixtures import available
+from tests.lab.postgres import Postgres
+
+
+async def test_the_migrated_schema_is_the_schema(database_url: str) -> None:
+    assert await differences(database_url) == []
+    assert (await check(database_url)).current
+
+
+async def test_migrating_again_changes_nothing(database_url: str) -> None:
+    before = await migrate(database_url)
+    assert before.current
+
+
+async def test_an_empty_database_says_what_it_lacks(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.db"
+    state = await check(url)
+    assert (state.has, state.current) == (None, False)
+    assert (await migrate(url)).has is None
+    assert (await check(url)).current
+
+
+async def test_two_that_migrate_at_once_both_succeed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.db"
+    await asyncio.gather(migrate(url), migrate(url))
+    assert (await check(url)).current
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "santral.db",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "mysql://u:secret@h/d",
+        "://",
+        "http://x",
+    ],
+)
+def test_addresses_of_no_database_are_refused(url: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        open_store(url)
+    assert "secret" not in str(refused.value)
+
+
+async def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/no/such/dir.db", "postgresql://u:secret@127.0.0.1:1/d"):
+        store = open_store(url)
+        with pytest.raises(StoreUnavailable) as away:
+            await store.ping()
+        assert "secret" not in str(away.value)
+        async with store.begin() as uow:
+            with pytest.raises(StoreUnavailable):
+                await uow.touches.open(call())
+        await store.close()
+
+
+async def test_sqlite_keeps_what_was_committed(sqlite_url: str) -> None:
+    """The settings that promise it are on, on every connection."""
+    store = open_store(sqlite_url)
+    async with store.engine.connect() as connection:
+        for pragma, expected in [
+            ("journal_mode", "wal"),
+            ("synchronous", 2),
+            ("foreign_keys", 1),
+            ("busy_timeout", 5000),
+        ]:
+            value = (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one()
+            assert value == expected, pragma
+    await store.close()
+
+
+async def test_another_process_that_writes_is_waited_for(sqlite_url: str) -> None:
+    """A backup or another program holds the write lock for a moment."""
+    store = open_store(sqlite_url)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def write() -> None:
+        async with store.begin() as uow:
+            await uow.touches.open(call())
+            await uow.commit()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        writing = tasks.create_task(write())
+        async with store.begin() as uow:
+            assert await uow.contacts.count() == 0, "reading goes on meanwhile"
+        assert not writing.done()
+        other.execute("COMMIT")
+    other.close()
+    await store.close()
+
+
+async def test_a_lock_that_is_never_released_is_an_outage(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm_core.db.engine._BUSY_TIMEOUT_MS", 50)
+    store = open_store(sqlite_url)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):
+        async with store.begin() as uow:
+            with pytest.raises(StoreUnavailable):
+                await uow.touches.open(call())
+    other.execute("ROLLBACK")
+    other.close()
+    async with store.begin() as uow:
+        await uow.touches.open(call())
+        await uow.commit()
+    await store.close()
+
+
+async def test_a_full_disk_is_an_outage_and_passes(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    # One connection, so that the limit, which belongs to a connection, is met.
+    async with store.engine.connect() as connection:
+        pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
+        await connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 3}")
+    async with store.begin() as uow:
+        with pytest.raises(StoreUnavailable, match="full"):
+            await uow.mail.store_raw(b"x" * 1_000_000)
+    async with store.engine.connect() as connection:
+        await connection.exec_driver_sql("PRAGMA max_page_count=100000")
+    async with store.begin() as uow:
+        await uow.mail.store_raw(b"x" * 1_000_000)
+        await uow.commit()
+    await store.close()
+
+
+@pytest.mark.postgres
+async def test_postgresql_restarts_and_the_next_unit_works() -> None:
+    """Connections die idle, in a transaction, and before the commit."""
+    with available():
+        server = Postgres()
+    with server:
+        url = server.url(server.create_database())
+        await migrate(url)
+        store = open_store(url)
+        async with store.begin() as uow:
+            await uow.touches.open(call("call:before"))
+            await uow.commit()
+        for failing_at in ("statement", "commit"):
+            async with store.begin() as uow:
+                await uow.touches.open(call("call:during"))
+                await asyncio.to_thread(server.stop)
+                if failing_at == "statement":
+                    with pytest.raises(StoreUnavailable):
+                        await uow.touches.by_key("call:before")
+                with pytest.raises(StoreUnavailable):
+                    await uow.commit()
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+            await asyncio.to_thread(server.start)
+            async with store.begin() as uow:
+                assert await uow.touches.by_key("call:before") is not None
+                assert await uow.touches.by_key("call:during") is None
+            await store.ping()
+        await store.close()
+
+
+@pytest.mark.postgres
+async def test_a_terminated_connection_costs_one_unit(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    async with store.begin() as uow:
+        await uow.touches.open(call("call:1"))
+        async with store.engine.connect() as killer:
+            await killer.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        with pytest.raises(StoreUnavailable):
+            await uow.touches.open(call("call:2"))
+    async with store.begin() as uow:
+        _, created = await uow.touches.open(call("call:1"))
+        assert created
+        await uow.commit()
+    await store.close()
+
+
+_WHO = """
+    SELECT contact.name FROM contact_point JOIN contact ON contact_point.contact_id = contact.id
+    WHERE contact_point.value = 'x' AND contact_point.kind = 'phone'
+"""
+_LAST_TOUCHES = "SELECT * FROM touch WHERE contact_id = 1 ORDER BY at DESC, id DESC LIMIT 5"
+_NEXT_PAGE = "SELECT * FROM touch WHERE (at, id) < ('2', 1) ORDER BY at DESC, id DESC LIMIT 50"
+_HOT_QUERIES = [
+    (_WHO, "ix_contact_point_value_kind"),
+    (_LAST_TOUCHES, "ix_touch_contact_id_at_id"),
+    (_NEXT_PAGE, "ix_touch_at_id"),
+]
+
+
+async def test_who_calls_is_answered_from_indexes(sqlite_url: str) -> None:
+    """The time of an answer must not grow with the number of customers."""
+    store = open_store(sqlite_url)
+    async with store.engine.connect() as connection:
+        for query, index in _HOT_QUERIES:
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")
+            plan = "; ".join(detail for *_, detail in rows.all())
+            assert index in plan, plan
+            assert "TEMP B-TREE" not in plan, plan
+            assert "SCAN" not in plan, plan
+    await store.close()
