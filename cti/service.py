@@ -608,14 +608,14 @@ def _state(live: _Live) -> str:
         return "ended"
     if any(pop.state is PopState.HELD for pop in live.pops.values()):
         return "held"
-    present = [leg for leg in call.legs if leg.ended_at is None]
-    if call.answered_at is not None and sum(leg.answered for leg in present) > 1:
-        return "talking"
     if live.waiting_in:
         return "queued"
+    present = [leg for leg in call.legs if leg.ended_at is None]
+    if call.answered_at is not None and any(leg.answered for leg in present):
+        return "talking"
     if any(leg.rang and not leg.answered for leg in present):
         return "ringing"
-    return "started"
+    return "started" if call.answered_at is None else "talking"
 
 
 def _leg_state(leg: Leg) -> str:
