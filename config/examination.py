@@ -1,0 +1,111 @@
+"""Tries every connection of an installation, for `santral doctor`. Changes nothing.
+
+Each finding says in plain words what was tried and, if it failed, what an operator may do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from agent_ui.settings import UiSettings
+from config.settings import DatabaseSettings, Settings
+from crm_core.db import open_store, schema
+from crm_core.errors import CoreError
+from cti.ami.link import open_connection
+from cti.errors import ActionFailed, LoginRefused, PeerUnavailable
+from cti.settings import PbxSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The result of one try."""
+
+    well: bool
+    what: str
+    """What was tried: `pbx main, events`."""
+    words: str
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Try everything, one after the other; what fails does not stop the rest."""
+    yield await _database(settings.database)
+    yield await _port(settings.web)
+    for pbx in settings.pbx:
+        yield await _pbx(pbx, "events", pbx.events_user, pbx.events_secret.get_secret_value())
+        if pbx.takes_orders:
+            secret = pbx.actions_secret.get_secret_value()
+            yield await _pbx(pbx, "orders", pbx.actions_user, secret)
+
+
+async def _database(settings: DatabaseSettings) -> Finding:
+    what = f"database {settings.shown}"
+    url = settings.url.get_secret_value()
+    try:
+        settings.make_directory()
+        state = await schema.check(url)
+        if state.has is None:
+            return Finding(well=True, what=what, words="empty; it gets its tables at the first use")
+        if not state.current:
+            return Finding(
+                well=False,
+                what=what,
+                words=f"has the schema {state.has}, needs {state.needs}: run `santral migrate`",
+            )
+        store = open_store(url)
+        try:
+            async with store.begin() as uow:
+                contacts, users = await uow.contacts.count(), len(await uow.users.all())
+        finally:
+            await store.close()
+    except (CoreError, OSError) as error:
+        return Finding(well=False, what=what, words=str(error))
+    words = f"{contacts} contacts, {users} users"
+    if not users:
+        words += "; nobody can sign in before `santral user add`"
+    return Finding(well=True, what=what, words=words)
+
+
+async def _port(settings: UiSettings) -> Finding:
+    what = f"web {settings.host}:{settings.port}"
+    try:
+        server = await asyncio.start_server(lambda *_: None, settings.host, settings.port)
+    except OSError as error:
+        words = (
+            f"cannot be opened ({error.strerror}); is Santral, or something else, running there?"
+        )
+        return Finding(well=False, what=what, words=words)
+    server.close()
+    await server.wait_closed()
+    return Finding(well=True, what=what, words="free")
+
+
+async def _pbx(settings: PbxSettings, session: str, user: str, secret: str) -> Finding:
+    what = f"pbx {settings.name}, {session}"
+    where = f"{settings.host}:{settings.port}"
+    try:
+        connection = await open_connection(settings, on_message=lambda *_: None)
+        try:
+            await connection.log_in(
+                user=user,
+                secret=secret,
+                events=session == "events",
+                auth=settings.auth,
+                timeout_s=settings.link.login_s,
+            )
+        finally:
+            await connection.aclose()
+    except LoginRefused as error:
+        words = (
+            f"{where} refused the user {user!r} ({error}): compare user and secret with "
+            "manager.conf and its permit= lines, and see `manager show user` in Asterisk"
+        )
+        return Finding(well=False, what=what, words=words)
+    except (PeerUnavailable, ActionFailed) as error:
+        words = (
+            f"{where}: {error}; is Asterisk running, `enabled = yes` in manager.conf, bindaddr and "
+            "firewall open for this host, and tls the same on both sides?"
+        )
+        return Finding(well=False, what=what, words=words)
+    return Finding(well=True, what=what, words=f"logged in at {where} as {user!r}")

@@ -1,0 +1,202 @@
+"""Every setting of an installation: each package's own, put together.
+
+A package gets only its part. Nobody but this module and `reading` looks at the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from agent_ui.settings import UiSettings
+from config.logs import Format, Level
+from config.mistakes import ConfigError, Mistake, unknown_name
+from config.reading import Read, read_settings
+from config.toml_lines import Path as Place
+from crm_core.errors import Invalid
+from crm_core.phone import PhoneRules
+from cti.settings import PbxSettings
+from mail.settings import MailboxSettings
+
+__all__ = [
+    "ConfigError",
+    "DatabaseSettings",
+    "LogSettings",
+    "Mistake",
+    "Read",
+    "Settings",
+    "load_settings",
+]
+
+
+def default_database_url() -> str:
+    """An SQLite file in the directory where this machine keeps state of services or of the user."""
+    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]  # set by systemd
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    directory = Path(state) if state else Path(home) / "santral"
+    return f"sqlite:///{directory / 'santral.sqlite3'}"
+
+
+class DatabaseSettings(BaseModel):
+    """Where customers, history, users and mails are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr = Field(default_factory=lambda: SecretStr(default_database_url()))
+    """`sqlite:///path` or `postgresql://user:password@host/database`."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: SecretStr) -> SecretStr:
+        from crm_core.db.engine import database_url  # noqa: PLC0415 - loads SQLAlchemy
+
+        try:
+            database_url(value.get_secret_value())
+        except Invalid as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    def make_directory(self) -> None:
+        """Make the directory of an SQLite file, readable by us alone, if it is not there."""
+        kind, _, path = self.url.get_secret_value().partition(":///")
+        if kind.startswith("sqlite") and path:
+            Path(path.partition("?")[0]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def shown(self) -> str:
+        """The address without its password."""
+        return url_without_password(self.url.get_secret_value())
+
+
+class LogSettings(BaseModel):
+    """What is logged, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    level: Level = "info"
+    format: Format = "auto"
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+    redact: bool = True
+    """Mask phone numbers and mail addresses. Secrets are never logged in any case."""
+
+
+class Settings(BaseModel):
+    """The whole installation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    region: str = "TR"
+    """The ISO 3166 country of numbers without an international prefix."""
+    teams: tuple[str, ...] = ()
+    """The names of the teams. When there are any, other settings may only name these."""
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    pbx: tuple[PbxSettings, ...] = ()
+    mailbox: tuple[MailboxSettings, ...] = ()
+    web: UiSettings = Field(default_factory=UiSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @field_validator("region")
+    @classmethod
+    def _check_region(cls, value: str) -> str:
+        if not _is_region(value):
+            raise ValueError("must be a country code of two capital letters, such as TR")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hand_region_on(cls, values: Any) -> Any:
+        """Parts that do not say a region of their own have the installation's."""
+        if not isinstance(values, dict) or not _is_region(values.get("region")):
+            return values
+        region = {"region": values["region"]}
+        handed_on = dict(values)
+        web, pbxs = values.get("web", {}), values.get("pbx", ())
+        if isinstance(web, dict):
+            handed_on["web"] = region | web
+        if isinstance(pbxs, (list, tuple)):
+            handed_on["pbx"] = [region | pbx if isinstance(pbx, dict) else pbx for pbx in pbxs]
+        return handed_on
+
+    def described(self) -> Iterator[str]:
+        """What is configured, one line each, without secrets."""
+        yield f"region: {self.region}"
+        yield f"database: {self.database.shown}"
+        yield f"web: {self.web.host}:{self.web.port}" + (
+            f", known as {self.web.public_url}" if self.web.public_url else ""
+        )
+        for pbx in self.pbx:
+            yield f"pbx {pbx.name}: {pbx.host}:{pbx.port}" + (", TLS" if pbx.tls else "")
+        for mailbox in self.mailbox:
+            yield f"mailbox {mailbox.name}: {mailbox.user} at {mailbox.host}:{mailbox.port}"
+        if not self.pbx:
+            yield "no PBX: no calls will be seen"
+        if not self.mailbox:
+            yield "no mailbox: no mails will be read"
+
+
+def load_settings(
+    path: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Read[Settings]:
+    """Read the settings from the file (None: none) and the environment.
+
+    Raises:
+        ConfigError: with every mistake there is.
+    """
+    return read_settings(
+        Settings,
+        path,
+        os.environ if environ is None else environ,
+        checks=(_names_used_twice, _teams_that_are_none),
+    )
+
+
+def url_without_password(url: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None and "password" not in parts.query:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{name}:********@{host}" if user else host, query=""))
+
+
+def _is_region(value: object) -> bool:
+    try:
+        PhoneRules(region=str(value))
+    except Invalid:
+        return False
+    return isinstance(value, str)
+
+
+def _tables(values: Mapping[str, Any], key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    tables = values.get(key)
+    if isinstance(tables, list):
+        yield from ((at, table) for at, table in enumerate(tables) if isinstance(table, dict))
+
+
+def _names_used_twice(values: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    for key, model in (("pbx", PbxSettings), ("mailbox", MailboxSettings)):
+        seen = set()
+        default = model.model_fields["name"].get_default()
+        for at, table in _tables(values, key):
+            name = table.get("name", default)
+            if isinstance(name, str) and name in seen:
+                yield (key, at, "name"), f"another [[{key}]] is called {name!r} already"
+            elif isinstance(name, str):
+                seen.add(name)
+
+
+def _teams_that_are_none(values: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    teams = values.get("teams")
+    if not isinstance(teams, list) or not teams:
+        return
+    names = [team for team in teams if isinstance(team, str)]
+    for at, table in _tables(values, "mailbox"):
+        team = table.get("team")
+        if isinstance(team, str) and team and team not in names:
+            yield ("mailbox", at, "team"), unknown_name("team", team, names)
