@@ -50,10 +50,10 @@ async def play(asterisk: Asterisk, story: Scenario) -> tuple[bytes, Truth]:
     return stream, truth
 
 
-def write(story: Scenario, release: int, stream: bytes, truth: Truth) -> None:
-    """Write the trace and the ground truth of one scenario."""
+def write(story: Scenario, release: int, stream: bytes, truth: Truth, target: Path) -> None:
+    """Write the trace and the ground truth of one scenario below ``target``."""
     name = story.name if release == 22 else f"asterisk_{release}/{story.name.replace('/', '_')}"
-    trace = TRACES / f"{name}.ami"
+    trace = target / f"{name}.ami"
     trace.parent.mkdir(parents=True, exist_ok=True)
     trace.write_bytes(stream)
     told = {
@@ -71,6 +71,7 @@ def main() -> None:
     """Record the scenarios whose names start with one of the arguments (all without any)."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.record")
     parser.add_argument("--release", type=int, default=22, choices=(16, 22))
+    parser.add_argument("--to", type=Path, default=TRACES, help="where to write the traces")
     parser.add_argument("names", nargs="*", help="starts of scenario names")
     chosen_by = parser.parse_args()
     names: list[str] = chosen_by.names
@@ -89,7 +90,7 @@ def main() -> None:
             release=release, ring_seconds=story.ring_seconds, queue_seconds=story.queue_seconds
         ) as asterisk:
             stream, truth = asyncio.run(play(asterisk, story))
-        write(story, release, stream, truth)
+        write(story, release, stream, truth, chosen_by.to)
         log.info(
             "%-45s %3d events, %4.1f s",
             story.name,
