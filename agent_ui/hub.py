@@ -514,16 +514,9 @@ class PopHub:
                 self.metrics.ringing_to_shown.observe(took)
 
     def end_sign_in(self, sign_in: bytes) -> None:
-        """Close every socket of a sign-in that has ended."""
-        self._end(lambda session: session.sign_in == sign_in)
-
-    def end_user(self, user: UserId) -> None:
-        """Close every socket of a user whose role, team or password changed."""
-        self._end(lambda session: session.user.id == user)
-
-    def _end(self, ended: Callable[[PushSession], bool]) -> None:
+        """Close every socket of a sign-in that has ended, and forget its parked sessions."""
         for session in [*self._all()]:
-            if ended(session):
+            if session.sign_in == sign_in:
                 session.close(SIGNED_OUT, "signed out")
                 self._remove(session)
 
@@ -556,7 +549,8 @@ class PopHub:
         yield from self._parked.values()
 
     def _of(self, user: UserId) -> list[PushSession]:
-        return [session for session in self._all() if session.user.id == user]
+        parked = [session for session in self._parked.values() if session.user.id == user]
+        return [*self._live.get(user, {}).values(), *parked]
 
     def _send_snapshot(self, session: PushSession) -> None:
         self.metrics.snapshots += 1

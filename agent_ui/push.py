@@ -207,7 +207,7 @@ class _Push:
         if not who.may_open_socket:
             self._hub.metrics.refused += 1
             log.warning(
-                "refused a websocket from origin %.200r; ours are %s (see ui.public_url)",
+                "refused a websocket from origin %.200r; ours are %s (see public_url)",
                 who.origin,
                 ", ".join(sorted(who.own_origins)),
                 extra={"action": "origin_refused"},

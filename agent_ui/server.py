@@ -51,7 +51,7 @@ async def serve_ui(
     themselves) and requests in progress get `drain_s` to end.
 
     Args:
-        settings: The `[ui]` part of the settings.
+        settings: The `[web]` part of the settings.
         store: Users, history and contacts.
         hub: What is live; the caller publishes to it.
         health: The lights of `/readyz`; the database's is added here.

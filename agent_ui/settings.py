@@ -1,4 +1,4 @@
-"""The `[ui]` part of the settings: where the page is served, to whom, and within which limits."""
+"""The `[web]` part of the settings: where the page is served, to whom, and within which limits."""
 
 from __future__ import annotations
 

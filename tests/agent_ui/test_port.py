@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+import uvloop
 
 from .conftest import OpenScene
 from .scene import DEADLINE_S, Scene
@@ -149,3 +150,21 @@ async def test_stopping_does_not_wait_for_idle_connections(open_scene: OpenScene
     assert loop.time() - began < 2
     for _, writer in idle:
         writer.close()
+
+
+def test_all_of_it_works_on_uvloop_too(open_scene: OpenScene) -> None:
+    """Handing a connection on is done by the loop's transports, and uvloop has its own."""
+
+    async def run() -> None:
+        async with open_scene(head_s=0.2) as scene:
+            await test_page_api_and_websocket_share_the_port(scene)
+            await test_a_megabyte_is_refused_with_an_answer(scene)
+            await test_a_head_that_comes_byte_by_byte_is_understood(scene)
+            await test_a_request_with_its_body_in_the_same_packet_is_understood(scene)
+            await test_garbage_is_refused_at_once(scene, b"\x16\x03\x01")
+            await test_a_reused_connection_that_asks_for_the_push_is_closed(scene)
+            assert (await exchange(scene, b"GET /")).startswith(b"HTTP/1.1 408 ")
+        await test_stopping_does_not_wait_for_idle_connections(open_scene)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
