@@ -281,3 +281,16 @@ async def test_the_time_from_the_pbx_to_the_socket_is_measured(scene: Scene) -> 
         await page.until("pop")
         await until(lambda: scene.hub.metrics.received_to_sent.count == 1)
         assert scene.hub.metrics.received_to_sent.total < 1.0
+
+
+async def test_browsers_that_come_and_go_leave_nothing(scene: Scene) -> None:
+    token = await scene.cookie("ayse")
+    before = len(asyncio.all_tasks())
+    for number in range(30):
+        async with scene.socket(token) as socket:
+            if number % 3 == 0:
+                await socket.recv()
+            if number % 2 == 0:
+                socket.transport.abort()
+        scene.hub.publish(Noticed(code=str(number)))
+    await until(lambda: scene.hub.connected == 0 and len(asyncio.all_tasks()) == before)
