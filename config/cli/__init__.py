@@ -16,8 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from config.cli.calls import record, replay
-from config.cli.customers import match
+from config.cli.customers import import_customers, match
 from config.cli.invocation import Santral
+from config.cli.mails import mail
 from config.cli.operating import check_config, demo, doctor, migrate, serve
 from config.cli.users import user
 
@@ -43,9 +44,11 @@ for command in (
     doctor,
     migrate,
     user,
+    import_customers,
     match,
     replay,
     record,
+    mail,
     demo,
 ):
     main.add_command(command)

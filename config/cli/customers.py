@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +16,62 @@ from config.cli.invocation import (
     open_database,
     print_json,
     run,
+    say,
     settings_of,
 )
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from crm_core.imports import ImportReport
     from crm_core.model import Match, Party
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--dry-run", is_flag=True, help="Change nothing, only say what would happen.")
+@JSON_OPTION
+@CONFIG_OPTION
+def import_customers(file: Path, dry_run: bool, as_json: bool, config_path: Path | None) -> None:
+    """Create and update contacts from a CSV FILE (`-` is standard input).
+
+    The first row names the columns, in English, Turkish or Russian. Rows that cannot be taken are
+    listed with row, column and reason, and do not stop the others. Running it again changes
+    nothing. Exits 1 if no row could be taken.
+    """
+    from crm_core.imports import import_contacts  # noqa: PLC0415 - a command loads its own
+    from crm_core.phone import PhoneRules  # noqa: PLC0415
+
+    settings = settings_of(config_path)
+    source = io.BytesIO(sys.stdin.buffer.read()) if str(file) == "-" else file.open("rb")
+
+    async def bring() -> ImportReport:
+        async with open_database(settings) as store:
+            rules = PhoneRules(region=settings.region)
+            return await import_contacts(store, source, rules=rules, dry_run=dry_run)
+
+    with source:
+        report = run(bring)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _show(report)
+    if report.rows and report.refused == report.rows:
+        click.get_current_context().exit(1)
+
+
+def _show(report: ImportReport) -> None:
+    for heading, meaning in report.columns.items():
+        say(f"column {heading!r} is {meaning}")
+    for heading in report.ignored:
+        say(f"column {heading!r} is not used")
+    for error in report.errors:
+        where = f"row {error.row}" + (f", {error.column}" if error.column else "")
+        say(f"{where}: {error.reason}" + ("" if error.refused else " (the row was taken)"))
+    say(
+        f"{report.rows} rows: {report.created} created, {report.updated} updated, "
+        f"{report.unchanged} unchanged, {report.refused} refused"
+        + (" (nothing was changed)" if report.dry_run else "")
+    )
 
 
 @click.command()
@@ -42,12 +95,12 @@ def match(party: str, did: str, as_json: bool, config_path: Path | None) -> None
     if as_json:
         print_json(match_record(found))
         return
-    click.echo(f"{found.party or party}: {found.result}")
+    say(f"{found.party or party}: {found.result}")
     for candidate in found.candidates:
         parts = (candidate.name, candidate.account, candidate.external_id)
-        click.echo("  " + ", ".join(part for part in parts if part))
+        say("  " + ", ".join(part for part in parts if part))
     for reason in found.reasons:
-        click.echo(f"  because: {reason}")
+        say(f"  because: {reason}")
 
 
 def match_record(found: Match) -> dict[str, Any]:

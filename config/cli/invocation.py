@@ -139,6 +139,17 @@ async def prepare_database(settings: Settings) -> None:
         )
 
 
+def say(text: str) -> None:
+    """Print for people. Names and subjects come from outside and may not steer a terminal."""
+    from config.logs import escaped  # noqa: PLC0415 - loads structlog
+
+    click.echo(escaped(text, keep="\n\t"))
+
+
 def print_json(value: object) -> None:
-    """Print one line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Print one line of JSON, in UTF-8 whatever the terminal speaks."""
+    try:
+        line = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # halves of characters, from a hostile source
+        line = json.dumps(value).encode()
+    click.echo(line)

@@ -15,6 +15,7 @@ from config.cli.invocation import (
     open_database,
     print_json,
     run,
+    say,
     settings_of,
 )
 
@@ -128,7 +129,7 @@ def list_users(as_json: bool, config_path: Path | None) -> None:
             )
         else:
             parts = [each.login, each.role, each.name, each.team, " ".join(phones)]
-            click.echo("\t".join(parts) + ("" if each.active else "\t(inactive)"))
+            say("\t".join(parts) + ("" if each.active else "\t(inactive)"))
 
 
 @user.command("password")
