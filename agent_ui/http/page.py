@@ -25,7 +25,7 @@ _TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
 _NOT_BUILT = b"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Santral</title>
 <h1>The page is not built</h1>
-<p>The server runs, but this installation has no built page. Run <code>make page</code> in the
+<p>The server runs, but this installation has no built page. Run <code>make setup</code> in the
 source tree, or install the wheel. The REST API is described at
 <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p></html>
 """
