@@ -19,8 +19,11 @@ export function ago(at: string, now: number, language: string): string {
   const words = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
   if (seconds < 45) return words.format(0, "second");
   if (seconds < 3600) return words.format(-Math.max(1, Math.round(seconds / 60)), "minute");
-  if (seconds < 86_400) return words.format(-Math.round(seconds / 3600), "hour");
-  if (seconds < 7 * 86_400) return words.format(-Math.round(seconds / 86_400), "day");
+  const days = daysBetween(at, now);
+  if (days === 0 || seconds < 12 * 3600) {
+    return words.format(-Math.max(1, Math.floor(seconds / 3600)), "hour");
+  }
+  if (days < 7) return words.format(-days, "day");
   return new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(Date.parse(at));
 }
 
@@ -34,6 +37,12 @@ export function fullTime(at: string, language: string): string {
   );
 }
 
+/** Midnights between two moments, where the reader is. */
+export function daysBetween(at: string, now: number): number {
+  const midnight = (time: number | string) => new Date(time).setHours(0, 0, 0, 0);
+  return Math.round((midnight(now) - midnight(at)) / 86_400_000);
+}
+
 /** A key that is the same for all times of one local day. */
 export function dayKey(at: string | number): string {
   const date = new Date(at);
@@ -44,8 +53,8 @@ export function dayKey(at: string | number): string {
 export function dayName(at: string, now: number, language: string): string {
   const words = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   const upper = (text: string) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
-  if (dayKey(at) === dayKey(now)) return upper(words.format(0, "day"));
-  if (dayKey(at) === dayKey(now - 86_400_000)) return upper(words.format(-1, "day"));
+  const days = daysBetween(at, now);
+  if (days === 0 || days === 1) return upper(words.format(-days, "day"));
   return upper(
     new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" }).format(
       Date.parse(at),

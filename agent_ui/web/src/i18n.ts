@@ -1,6 +1,6 @@
 /** Texts in the reader's language. The catalogues are typed: a missing key does not compile. */
 
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { en } from "./locales/en.ts";
 import { ru } from "./locales/ru.ts";
 import { tr } from "./locales/tr.ts";
@@ -16,6 +16,19 @@ export const CATALOGUES: Record<Language, Catalogue> = { en, tr, ru };
 export const LANGUAGES: Record<Language, string> = { en: "English", tr: "Türkçe", ru: "Русский" };
 
 export const language = signal<Language>("en");
+
+/**
+ * The tag for dates and numbers: the browser's own regional form of the language, so that a clock
+ * has 24 hours where the reader's has.
+ */
+export const region = computed(() =>
+  regional(language.value, globalThis.navigator?.languages ?? []),
+);
+
+export function regional(lang: Language, preferred: readonly string[]): string {
+  const own = preferred.find((tag) => tag.toLowerCase().startsWith(`${lang}-`));
+  return own ?? (lang === "en" ? "en-GB" : lang);
+}
 
 /** The first of `wanted` that we speak: `tr-TR` is Turkish, anything unknown is English. */
 export function speak(wanted: readonly (string | null | undefined)[]): Language {

@@ -30,9 +30,11 @@ export const en = {
 
   "notice.close": "Close this message",
 
-  "theme.auto": "Colours: as the system",
-  "theme.light": "Colours: light",
-  "theme.dark": "Colours: dark",
+  "menu.title": "Settings and sign-out",
+  "theme.choose": "Colours",
+  "theme.auto": "As the system",
+  "theme.light": "Light",
+  "theme.dark": "Dark",
   "language.choose": "Language",
   "sound.on": "Ring is on. Press to mute",
   "sound.off": "Ring is muted. Press to unmute",
@@ -115,9 +117,9 @@ export const en = {
   "pop.reasons": "Why this person",
   "pop.before": "Before this call",
   "pop.first_time": "First contact: no earlier calls or mails.",
-  "pop.hint_unknown": "No contact has this number. Ask who it is.",
-  "pop.hint_withheld": "The caller has hidden the number. Ask who it is.",
-  "pop.hint_internal": "A call from inside the house.",
+  "pop.hint_unknown": "Ask who it is, then look the person up.",
+  "pop.hint_withheld": "The caller has hidden the number. Ask who it is, then look the person up.",
+  "pop.look_up": "Look someone up",
   "pop.open": "Contact",
   "pop.dismiss": "Put away",
 
@@ -223,7 +225,7 @@ export const en = {
   "member.in_use": "talking",
   "member.on_hold": "on hold",
   "member.paused": "on break",
-  "member.unavailable": "phone unreachable",
+  "member.unavailable": "unreachable",
 
   "agent.offline": "Offline",
   "agent.available": "Available",
@@ -231,7 +233,7 @@ export const en = {
   "agent.talking": "Talking",
   "agent.held": "On hold",
   "agent.paused": "On break",
-  "agent.unavailable": "Phone unreachable",
+  "agent.unavailable": "Unreachable",
 
   "call.started": "Started",
   "call.queued": "Waiting",

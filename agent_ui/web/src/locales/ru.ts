@@ -32,9 +32,11 @@ export const ru: Catalogue = {
 
   "notice.close": "Закрыть сообщение",
 
-  "theme.auto": "Цвета: как в системе",
-  "theme.light": "Цвета: светлые",
-  "theme.dark": "Цвета: тёмные",
+  "menu.title": "Настройки и выход",
+  "theme.choose": "Цвета",
+  "theme.auto": "Как в системе",
+  "theme.light": "Светлые",
+  "theme.dark": "Тёмные",
   "language.choose": "Язык",
   "sound.on": "Звонок включён. Нажмите, чтобы выключить",
   "sound.off": "Звонок выключен. Нажмите, чтобы включить",
@@ -126,9 +128,9 @@ export const ru: Catalogue = {
   "pop.reasons": "Почему этот человек",
   "pop.before": "До этого звонка",
   "pop.first_time": "Первое обращение: звонков и писем ещё не было.",
-  "pop.hint_unknown": "Этого номера нет ни у одного контакта. Спросите, кто звонит.",
-  "pop.hint_withheld": "Номер скрыт. Спросите, кто звонит.",
-  "pop.hint_internal": "Внутренний звонок.",
+  "pop.hint_unknown": "Спросите, кто звонит, и найдите человека.",
+  "pop.hint_withheld": "Номер скрыт. Спросите, кто звонит, и найдите человека.",
+  "pop.look_up": "Найти человека",
   "pop.open": "Контакт",
   "pop.dismiss": "Убрать",
 
@@ -256,7 +258,7 @@ export const ru: Catalogue = {
   "member.in_use": "говорит",
   "member.on_hold": "удержание",
   "member.paused": "перерыв",
-  "member.unavailable": "телефон недоступен",
+  "member.unavailable": "недоступен",
 
   "agent.offline": "Не в сети",
   "agent.available": "Свободен",
@@ -264,7 +266,7 @@ export const ru: Catalogue = {
   "agent.talking": "Говорит",
   "agent.held": "Удержание",
   "agent.paused": "Перерыв",
-  "agent.unavailable": "Телефон недоступен",
+  "agent.unavailable": "Недоступен",
 
   "call.started": "Начат",
   "call.queued": "Ожидает",

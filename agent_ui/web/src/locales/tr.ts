@@ -27,9 +27,11 @@ export const tr: Catalogue = {
 
   "notice.close": "Bu iletiyi kapat",
 
-  "theme.auto": "Renkler: sisteme göre",
-  "theme.light": "Renkler: açık",
-  "theme.dark": "Renkler: koyu",
+  "menu.title": "Ayarlar ve çıkış",
+  "theme.choose": "Renkler",
+  "theme.auto": "Sisteme göre",
+  "theme.light": "Açık",
+  "theme.dark": "Koyu",
   "language.choose": "Dil",
   "sound.on": "Zil açık. Susturmak için basın",
   "sound.off": "Zil kapalı. Açmak için basın",
@@ -111,9 +113,9 @@ export const tr: Catalogue = {
   "pop.reasons": "Neden bu kişi",
   "pop.before": "Bu çağrıdan önce",
   "pop.first_time": "İlk temas: daha önce çağrı veya e-posta yok.",
-  "pop.hint_unknown": "Bu numara hiçbir kişide kayıtlı değil. Kim olduğunu sorun.",
-  "pop.hint_withheld": "Arayan numarasını gizlemiş. Kim olduğunu sorun.",
-  "pop.hint_internal": "Şirket içinden bir çağrı.",
+  "pop.hint_unknown": "Kim olduğunu sorun, sonra kişiyi arayın.",
+  "pop.hint_withheld": "Arayan numarasını gizlemiş. Kim olduğunu sorun, sonra kişiyi arayın.",
+  "pop.look_up": "Kişi ara",
   "pop.open": "Kişi",
   "pop.dismiss": "Kaldır",
 
@@ -216,7 +218,7 @@ export const tr: Catalogue = {
   "member.in_use": "görüşmede",
   "member.on_hold": "beklemede",
   "member.paused": "molada",
-  "member.unavailable": "telefona ulaşılamıyor",
+  "member.unavailable": "ulaşılamıyor",
 
   "agent.offline": "Çevrimdışı",
   "agent.available": "Müsait",
@@ -224,7 +226,7 @@ export const tr: Catalogue = {
   "agent.talking": "Görüşmede",
   "agent.held": "Beklemede",
   "agent.paused": "Molada",
-  "agent.unavailable": "Telefona ulaşılamıyor",
+  "agent.unavailable": "Ulaşılamıyor",
 
   "call.started": "Başladı",
   "call.queued": "Bekliyor",

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { dayKey, dayName, duration, since } from "../format.ts";
-import { language, t } from "../i18n.ts";
+import { region, t } from "../i18n.ts";
 import { PopCard } from "../parts/card.tsx";
 import { ContactPanel } from "../parts/contact_panel.tsx";
 import { Name } from "../parts/text.tsx";
@@ -112,7 +112,7 @@ function Recent() {
       </div>
       {byDay(items).map(([day, list]) => (
         <section key={day} class="day">
-          <h3>{list[0] && dayName(list[0].at, now.value, language.value)}</h3>
+          <h3>{list[0] && dayName(list[0].at, now.value, region.value)}</h3>
           <ul>
             {list.map((touch) => (
               <TouchRow key={touch.id} touch={touch} />

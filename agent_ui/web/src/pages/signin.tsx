@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { api, Problem } from "../api.ts";
 import { t } from "../i18n.ts";
-import { LanguageChoice, ThemeButton } from "../parts/top_bar.tsx";
+import { LanguageChoice, ThemeChoice } from "../parts/top_bar.tsx";
 import { entered, signedOut } from "../store.ts";
 
 function said(problem: unknown): string {
@@ -67,7 +67,7 @@ export function SignIn() {
       </form>
       <footer>
         <LanguageChoice />
-        <ThemeButton />
+        <ThemeChoice />
       </footer>
     </main>
   );

@@ -9,6 +9,7 @@ import type { CandidateBody, PopBody } from "../protocol.ts";
 import { acknowledge, dismissCard, heldCard, openContact } from "../store.ts";
 import { callerName, countryOf, knownContact, partyName } from "../words.ts";
 import { Icon, type IconName } from "./icon.tsx";
+import { ContactSearch } from "./search.tsx";
 import { Name, Running, RunningOn, Sentence, Tier } from "./text.tsx";
 import { TouchLine } from "./touch_row.tsx";
 
@@ -17,8 +18,8 @@ const RESULT_ICON: Record<PopBody["match"]["result"], IconName> = {
   ambiguous: "people",
   unknown: "question",
   withheld: "hidden",
-  internal: "building",
-  own: "building",
+  internal: "phone",
+  own: "phone",
 };
 
 /** `ringing`, `connected`, `held`, `ended` or `gone`: what the card looks like. */
@@ -226,6 +227,22 @@ function Who({ pop }: { pop: PopBody }) {
   );
 }
 
+/** Nobody known is calling: ask, and find the person by name. */
+function LookUp({ hint }: { hint: Key }) {
+  return (
+    <div class="look-up">
+      <p>{t(hint)}</p>
+      <ContactSearch
+        label={t("pop.look_up")}
+        placeholder={t("search.placeholder")}
+        onPick={(contact) => {
+          openContact.value = contact.id;
+        }}
+      />
+    </div>
+  );
+}
+
 function Before({ pop, first }: { pop: PopBody; first: boolean }) {
   const { result } = pop.match;
   if (result === "ambiguous") return <Candidates pop={pop} first={first} />;
@@ -242,8 +259,8 @@ function Before({ pop, first }: { pop: PopBody; first: boolean }) {
     );
   }
   if (result === "known") return <p class="before empty">{t("pop.first_time")}</p>;
-  const hint = result === "unknown" || result === "withheld" ? result : "internal";
-  return <p class="before empty">{t(`pop.hint_${hint}`)}</p>;
+  if (result === "unknown" || result === "withheld") return <LookUp hint={`pop.hint_${result}`} />;
+  return null;
 }
 
 interface Props {

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { ago, clockTime, duration, fullTime, since } from "../format.ts";
-import { type Key, language, pattern, split } from "../i18n.ts";
+import { type Key, language, pattern, region, split } from "../i18n.ts";
 import { now } from "../store.ts";
 
 /** A name from outside: it keeps its own direction and cannot turn its surroundings. */
@@ -29,16 +29,16 @@ export function RunningOn({ base, at }: { base: number; at: string }) {
 
 export function Ago({ at }: { at: string }) {
   return (
-    <time dateTime={at} title={fullTime(at, language.value)}>
-      {ago(at, now.value, language.value)}
+    <time dateTime={at} title={fullTime(at, region.value)}>
+      {ago(at, now.value, region.value)}
     </time>
   );
 }
 
 export function ClockTime({ at }: { at: string }) {
   return (
-    <time dateTime={at} title={fullTime(at, language.value)}>
-      {clockTime(at, language.value)}
+    <time dateTime={at} title={fullTime(at, region.value)}>
+      {clockTime(at, region.value)}
     </time>
   );
 }

@@ -1,9 +1,10 @@
 /** The bar above every page: where one is, who one is, and whether what one sees is true. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { askPermission, permission } from "../alerts.ts";
 import { LANGUAGES, type Language, language, t } from "../i18n.ts";
 import { muted, setLanguage, setMuted, setTheme, type Theme, theme } from "../prefs.ts";
+import type { UserBody } from "../protocol.ts";
 import { audible } from "../ring.ts";
 import { connectNow, link } from "../socket.ts";
 import {
@@ -109,28 +110,27 @@ export function Troubles() {
   );
 }
 
-const NEXT_THEME: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
-const THEME_ICON = { auto: "contrast", light: "sun", dark: "moon" } as const;
+const THEMES: readonly Theme[] = ["auto", "light", "dark"];
 
-export function ThemeButton() {
-  const label = t(`theme.${theme.value}`);
+export function ThemeChoice() {
   return (
-    <button
-      type="button"
-      class="quiet"
-      title={label}
-      onClick={() => setTheme(NEXT_THEME[theme.value])}
+    <select
+      aria-label={t("theme.choose")}
+      value={theme.value}
+      onChange={(event) => setTheme(event.currentTarget.value as Theme)}
     >
-      <Icon name={THEME_ICON[theme.value]} />
-      <span class="unseen">{label}</span>
-    </button>
+      {THEMES.map((one) => (
+        <option key={one} value={one}>
+          {t(`theme.${one}`)}
+        </option>
+      ))}
+    </select>
   );
 }
 
 export function LanguageChoice() {
   return (
     <select
-      class="language"
       aria-label={t("language.choose")}
       value={language.value}
       onChange={(event) => setLanguage(event.currentTarget.value as Language)}
@@ -187,36 +187,83 @@ const SHORTCUTS = [
 ] as const;
 
 function Help() {
-  const dialog = useRef<HTMLDialogElement>(null);
+  return (
+    <dialog id="help" class="help" aria-label={t("keys.title")}>
+      <h2>{t("keys.title")}</h2>
+      <dl>
+        {SHORTCUTS.map(([key, text]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{t(text)}</dd>
+          </div>
+        ))}
+      </dl>
+      <form method="dialog">
+        <button type="submit">{t("keys.close")}</button>
+      </form>
+    </dialog>
+  );
+}
+
+function showHelp(): void {
+  const dialog = document.getElementById("help");
+  if (dialog instanceof HTMLDialogElement) dialog.showModal();
+}
+
+/** "EY" for Ece Yılmaz. */
+function initials(name: string): string {
+  const words = name.trim().split(/\s+/);
+  const letters = [words[0], words.length > 1 ? words.at(-1) : ""].map(
+    (word) => [...(word ?? "")][0],
+  );
+  return letters.join("").toLocaleUpperCase(language.value);
+}
+
+function Menu({ who }: { who: UserBody }) {
   return (
     <>
-      <button
-        type="button"
-        class="quiet wide-only"
-        data-shortcut="?"
-        title={t("keys.help")}
-        onClick={() => dialog.current?.showModal()}
-      >
-        <Icon name="keyboard" />
-        <span class="unseen">{t("keys.help")}</span>
+      <button type="button" class="quiet me" popovertarget="menu" title={t("menu.title")}>
+        <span class="initials" aria-hidden="true">
+          {initials(who.name)}
+        </span>
+        <span class="name">
+          <Name>{who.name}</Name>
+        </span>
       </button>
-      <dialog ref={dialog} class="help" aria-label={t("keys.title")}>
-        <h2>{t("keys.title")}</h2>
-        <dl>
-          {SHORTCUTS.map(([key, text]) => (
-            <div key={key}>
-              <dt>
-                <kbd>{key}</kbd>
-              </dt>
-              <dd>{t(text)}</dd>
-            </div>
-          ))}
-        </dl>
+      <div id="menu" popover="auto" class="menu">
+        <p>
+          <b>
+            <Name>{who.name}</Name>
+          </b>
+          <span class="account">
+            <Name>{[who.login, who.team].filter(Boolean).join(" · ")}</Name>
+          </span>
+        </p>
+        <div class="choices">
+          <span>{t("language.choose")}</span>
+          <LanguageChoice />
+          <span>{t("theme.choose")}</span>
+          <ThemeChoice />
+        </div>
+        <button
+          type="button"
+          class="quiet"
+          data-shortcut="?"
+          popovertarget="menu"
+          popovertargetaction="hide"
+          onClick={showHelp}
+        >
+          <Icon name="keyboard" />
+          {t("keys.help")}
+        </button>
+        <button type="button" class="quiet" onClick={() => void signOut()}>
+          <Icon name="door" />
+          {t("signin.out")}
+        </button>
         <p class="version">Santral {version.value}</p>
-        <form method="dialog">
-          <button type="submit">{t("keys.close")}</button>
-        </form>
-      </dialog>
+      </div>
     </>
   );
 }
@@ -281,17 +328,9 @@ export function TopBar() {
       <div class="tools">
         <NotifyButton />
         <SoundButton />
-        <ThemeButton />
-        <Help />
-        <LanguageChoice />
-        <span class="me" title={who.login}>
-          <Name>{who.name}</Name>
-        </span>
-        <button type="button" class="quiet" title={t("signin.out")} onClick={() => void signOut()}>
-          <Icon name="door" />
-          <span class="unseen">{t("signin.out")}</span>
-        </button>
+        <Menu who={who} />
       </div>
+      <Help />
     </header>
   );
 }

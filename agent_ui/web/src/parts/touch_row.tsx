@@ -1,9 +1,9 @@
 /** One touch as a line: in the list, on a card, and in a contact's history. */
 
-import { duration } from "../format.ts";
+import { daysBetween, duration } from "../format.ts";
 import { t } from "../i18n.ts";
 import type { TouchBody } from "../protocol.ts";
-import { openContact } from "../store.ts";
+import { now, openContact } from "../store.ts";
 import { isMissed, partyName, touchKind } from "../words.ts";
 import { Icon, type IconName } from "./icon.tsx";
 import { Ago, ClockTime, Name, Tier } from "./text.tsx";
@@ -11,6 +11,7 @@ import { Ago, ClockTime, Name, Tier } from "./text.tsx";
 export function touchIcon(touch: TouchBody): IconName {
   if (touch.medium === "note") return "note";
   if (touch.medium === "email") return "mail";
+  if (touch.direction === "internal") return "phone";
   if (isMissed(touch)) return "phone_missed";
   return touch.direction === "outbound" ? "phone_out" : "phone_in";
 }
@@ -62,6 +63,21 @@ export function TouchLine({ touch }: { touch: TouchBody }) {
   );
 }
 
+/** What to say below a number that is nobody's. */
+function unnamed({ match }: TouchBody): string {
+  switch (match.result) {
+    case "ambiguous":
+      return t("touch.several", { count: match.candidates.length });
+    case "internal":
+    case "own":
+      return t(`match.${match.result}`);
+    case "withheld":
+      return "";
+    default:
+      return t("touch.nobody");
+  }
+}
+
 /** A row of the list of recent touches: first who, then what. */
 export function TouchRow({ touch }: { touch: TouchBody }) {
   const { contact, match, party } = touch;
@@ -79,20 +95,7 @@ export function TouchRow({ touch }: { touch: TouchBody }) {
           {contact !== null && <Tier tier={contact.tier} />}
         </span>
         <span class="account">
-          {contact === null ? (
-            t(
-              match.result === "ambiguous"
-                ? "touch.several"
-                : match.result === "internal"
-                  ? "match.internal"
-                  : match.result === "own"
-                    ? "match.own"
-                    : "touch.nobody",
-              { count: match.candidates.length },
-            )
-          ) : (
-            <Name>{account || partyName(party)}</Name>
-          )}
+          {contact === null ? unnamed(touch) : <Name>{account || partyName(party)}</Name>}
         </span>
       </div>
       <div class="what">
@@ -105,7 +108,7 @@ export function TouchRow({ touch }: { touch: TouchBody }) {
         ) : (
           <ClockTime at={touch.at} />
         )}
-        <Ago at={touch.at} />
+        {daysBetween(touch.at, now.value) < 1 && <Ago at={touch.at} />}
       </div>
     </>
   );
