@@ -1,0 +1,1 @@
+"""Asterisk's manager interface, against scripted servers and recorded streams."""

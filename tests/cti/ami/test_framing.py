@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +28,7 @@ def test_the_same_messages_wherever_tcp_cuts(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
     framer = Framer()
     messages: list[bytes] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         messages += framer.feed(STREAM[start:end])
     assert messages == WHOLE
     assert framer.banner == "Asterisk Call Manager/11.0.0"
@@ -102,7 +104,7 @@ def test_half_a_line_at_the_end_of_a_file_is_dropped() -> None:
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_any_bytes_are_survived(data: bytes, lenient: bool) -> None:  # noqa: FBT001
+def test_any_bytes_are_survived(data: bytes, lenient: bool) -> None:
     framer = Framer(lenient=lenient, max_message=64)
     for raw in [*framer.feed(data), framer.rest()]:
         Message.parse(raw)
