@@ -137,7 +137,7 @@ def _displayed(address: str, region: str) -> str:
     if number is None:
         return address
     form = PhoneNumberFormat.INTERNATIONAL
-    if phonenumbers.region_code_for_country_code(number.country_code) == region:
+    if phonenumbers.region_code_for_country_code(number.country_code or 0) == region:
         form = PhoneNumberFormat.NATIONAL
     return phonenumbers.format_number(number, form)
 
