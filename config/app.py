@@ -14,13 +14,9 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-
-from cti.live import Board
-from mail.ingest import MailboxIngest, MailboxState
-from mail.settings import MailboxSettings
 
 from agent_ui.health import Health
 from agent_ui.hub import PopHub
@@ -30,15 +26,19 @@ from crm_core.db.schema import check, migrate
 from crm_core.db.store import open_store
 from crm_core.directory import Directory
 from crm_core.errors import CoreError, StoreUnavailable
-from crm_core.model import Party
+from crm_core.model import Party, Touch
 from crm_core.notices import LinkChanged
 from crm_core.phone import display, own_numbers
 from crm_core.ports import Store
 from cti.ami.link import LinkState
 from cti.ami.source import AmiSource
+from cti.live import LiveBoard
+from cti.queues import QueueBoard
 from cti.service import CallService
 from cti.settings import PbxSettings
 from cti.tracker import CallTracker, EndpointRules
+from mail.ingest import MailboxIngest, MailboxState
+from mail.settings import MailboxSettings
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Core:
     hub: PopHub
     health: Health
     directory: Directory
+    services: list[CallService] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +118,15 @@ async def running(settings: Settings, *, stop: asyncio.Event) -> AsyncIterator[A
             health.expect(f"ami:{pbx.name}")
         for mailbox in settings.mailbox:
             health.expect(f"imap:{mailbox.name}")
-        ui = await stack.enter_async_context(
-            serve_ui(settings.web, store=store, hub=hub, health=health)
-        )
         core = Core(store=store, hub=hub, health=health, directory=directory)
+
+        def match_chosen(touch: Touch) -> None:
+            for service in core.services:
+                service.match_chosen(touch)
+
+        ui = await stack.enter_async_context(
+            serve_ui(settings.web, store=store, hub=hub, health=health, match_chosen=match_chosen)
+        )
         sources_stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             for pbx in settings.pbx:
@@ -222,27 +228,27 @@ async def _run_pbx(settings: PbxSettings, core: Core, stop: asyncio.Event) -> No
 
     source = AmiSource(settings, on_state=on_state)
     rules = settings.phone_rules()
-    tracker = CallTracker(
-        settings.name, EndpointRules(phones=settings.phones, trunks=settings.trunks)
-    )
+    endpoints = EndpointRules(phones=settings.phones, trunks=settings.trunks)
     service = CallService(
         pbx=settings.name,
-        tracker=tracker,
+        tracker=CallTracker(settings.name, endpoints),
         store=core.store,
         publisher=core.hub,
         directory=core.directory,
         rules=rules,
         own=own_numbers(settings.own_numbers, rules),
+        announced=lambda change: board.follow(change),  # noqa: PLW0108 - made below
     )
-    board = Board(
-        pbx=settings.name,
+    board = LiveBoard(
+        board=QueueBoard(settings.name, endpoints),
         service=service,
+        store=core.store,
         publisher=core.hub,
         directory=core.directory,
         rules=rules,
         queues=settings.queues,
-        is_phone=settings.is_phone,
     )
+    core.services.append(service)
 
     async def follow() -> None:
         async for received in source.received():

@@ -97,6 +97,13 @@ _WITHDRAWN = {
 }
 
 
+_ACTIONS = {
+    CallStarted: "call_started",
+    CallAnswered: "call_answered",
+    CallEnded: "call_ended",
+}
+
+
 @dataclass(slots=True)
 class CallMetrics:
     """What a supervisor of the daemon wants to know about one PBX."""
@@ -144,8 +151,10 @@ class CallService:
         directory: Directory,
         rules: PhoneRules,
         own: AbstractSet[str] = frozenset(),
+        announced: Callable[[CallChange], None] = lambda _change: None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """`announced` is told of each change once it is stored and on its way to the screens."""
         self.pbx = pbx
         self.metrics = CallMetrics()
         self._tracker = tracker
@@ -154,6 +163,7 @@ class CallService:
         self._directory = directory
         self._rules = rules
         self._own = own
+        self._announced = announced
         self._now = now
         self._due: deque[_Due] = deque()
         self._wake = asyncio.Event()
@@ -233,6 +243,7 @@ class CallService:
                 await self._log([due])
             return
         for due in batch:
+            self._say(due.change)
             for notice in self._announce(due.change):
                 self._publisher.publish(notice, received_ns=due.received_ns)
                 if isinstance(notice, PopShown):
@@ -242,6 +253,24 @@ class CallService:
                         notice.pop.match.result.value,
                         extra={"action": "pop_shown", "pop": notice.pop.id},
                     )
+            self._announced(due.change)
+
+    def _say(self, change: CallChange) -> None:
+        """One line for each call that begins, is answered or ends."""
+        if isinstance(change, CallStarted | CallAnswered | CallEnded):
+            call = change.call
+            log.info(
+                "%s: %s call %s %s",
+                self.pbx,
+                call.direction.value,
+                call.id,
+                f"ended: {call.outcome.value if call.outcome else 'unknown'}"
+                if isinstance(change, CallEnded)
+                else "answered"
+                if isinstance(change, CallAnswered)
+                else "began",
+                extra={"action": _ACTIONS[type(change)], "pbx": self.pbx, "call": call.id},
+            )
 
     async def _transact(self, batch: Sequence[_Due]) -> None:
         """Record the batch; while the database is away, wait and begin again."""
@@ -521,6 +550,14 @@ class CallService:
                     )
         live.rung |= gone.rung
         yield CallChanged(call=replace(self._live_call(gone), state="ended"))
+
+    def match_chosen(self, touch: Touch) -> None:
+        """An agent chose who an ambiguous caller is: the cards of the call go on with that."""
+        for live in self._live.values():
+            if live.touch.id == touch.id:
+                live.touch, live.match = touch, touch.match
+                for user_id, pop in list(live.pops.items()):
+                    live.pops[user_id] = replace(pop, match=touch.match)
 
     # --- words ------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-from mail.settings import MailboxSettings
 from pydantic import SecretStr
 
 from agent_ui.settings import UiSettings
@@ -27,7 +26,6 @@ from config.demo.customers import customers
 from config.demo.mailbox import ADDRESS, DemoMailbox, serve_mailbox
 from config.demo.pbx import DemoPbx, Recording, parse_recording
 from config.settings import DatabaseSettings, Settings
-from crm_core.contacts import ContactDraft
 from crm_core.model import (
     Direction,
     Medium,
@@ -39,9 +37,10 @@ from crm_core.model import (
     UserId,
 )
 from crm_core.phone import PhoneRules, normalise
-from crm_core.ports import NewTouch, Store
+from crm_core.ports import ContactDraft, NewTouch, Store
 from crm_core.touches import match_party
 from cti.settings import PbxSettings
+from mail.settings import MailboxSettings
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +116,9 @@ async def run_center(port: int, *, stop: asyncio.Event) -> None:
         ui = app.ui
         links = {user: await ui.auth.make_link(user) for user in (desk, board)}
         click.echo(f"Agent desk: {ui.url}/signin/{links[desk]}")
-        click.echo(f"Supervisor: {ui.url}/signin/{links[board]}")
+        # Another name of this machine: the two sign-ins do not share a cookie then.
+        second = ui.url.replace("127.0.0.1", "localhost")
+        click.echo(f"Supervisor: {second}/signin/{links[board]}")
         async with asyncio.TaskGroup() as tasks:
             playing = [
                 tasks.create_task(_calls(pbx, app, people, draw), name="demo calls"),

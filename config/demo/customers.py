@@ -112,8 +112,8 @@ def _person(index: int, draw: random.Random) -> tuple[str, str, str, str, str]:
     firm = f"{draw.choice(_ENGLISH_FIRMS)} {draw.choice(_ENGLISH_TRADES)}"
     if kind == 8:
         return first, last, firm, f"+442079460{index // 10:03d}", "en"
-    area = (212, 305, 415, 617, 702, 213)[index // 1000]
-    return first, last, firm, f"+1{area}55501{index // 10 % 100:02d}", "en"
+    american = (212, 305, 415, 617, 702, 213)[index // 1000]
+    return first, last, firm, f"+1{american}55501{index // 10 % 100:02d}", "en"
 
 
 def customers(count: int = COUNT, *, seed: int = 2026) -> Iterator[ContactDraft]:

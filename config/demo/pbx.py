@@ -371,7 +371,7 @@ class DemoPbx:
                         member.status = event.get("Status", "1")
                         member.calls_taken += event.get("InCall") == "1"
         if uniqueid and kind != "Hangup" and "ChannelState" in event:
-            block = {k: event[k] for k in _BLOCK if k in event}
+            block: dict[str, str] = {key: event[key] for key in _BLOCK if key in event}
             known = self._channels.get(uniqueid, {})
             bridge = {"BridgeEnter": event.get("BridgeUniqueid", ""), "BridgeLeave": ""}.get(
                 kind, known.get("BridgeId", "")
@@ -392,7 +392,7 @@ _DEVICE: Final = {
 }
 """`include/asterisk/devicestate.h`"""
 
-_BLOCK: Final = (
+_BLOCK: Final[tuple[str, ...]] = (
     "Channel",
     "ChannelState",
     "ChannelStateDesc",

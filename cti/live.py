@@ -1,0 +1,271 @@
+"""What supervisors see of one PBX: queues, who waits in them, agents and what they do.
+
+The board of queues (`cti.queues`) knows channels and devices; here they become customers and
+agents, and what changed is told to screens. Changes within a moment are told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+
+from crm_core.directory import Directory
+from crm_core.errors import StoreUnavailable
+from crm_core.model import Medium, Outcome, Party, PartyKind, Touch, User
+from crm_core.notices import (
+    AgentChanged,
+    LiveAgent,
+    LiveEntry,
+    LiveMember,
+    LiveQueue,
+    QueueChanged,
+)
+from crm_core.phone import PhoneRules, normalise
+from crm_core.ports import Publisher, Store
+from cti.ami.events import AmiEvent, SnapshotEnded
+from cti.model import CallChange, CallEnded, CallLeftQueue, CallQueued
+from cti.queues import MemberNow, PhoneNow, PhoneState, QueueBoard, QueueNow, WaitingCaller
+from cti.service import CallService
+
+log = logging.getLogger(__name__)
+
+GATHER_S = 0.05
+"""How long changes are gathered before they are told: no eye sees the difference."""
+
+_AGENT_STATES = {
+    PhoneState.IDLE: "available",
+    PhoneState.RINGING: "ringing",
+    PhoneState.IN_USE: "talking",
+    PhoneState.ON_HOLD: "held",
+    PhoneState.PAUSED: "paused",
+    PhoneState.UNAVAILABLE: "unavailable",
+}
+_BUSIEST = ("talking", "held", "ringing", "paused", "available", "unavailable", "offline")
+_COUNTED = {Outcome.ANSWERED.value, Outcome.ABANDONED.value}
+
+
+class LiveBoard:
+    """Tells screens of the queues and agents of one PBX."""
+
+    def __init__(
+        self,
+        *,
+        board: QueueBoard,
+        service: CallService,
+        store: Store,
+        publisher: Publisher,
+        directory: Directory,
+        rules: PhoneRules,
+        queues: Iterable[str] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`queues` names the queues to show; none means all."""
+        self._pbx = board.pbx
+        self._board = board
+        self._service = service
+        self._store = store
+        self._publisher = publisher
+        self._directory = directory
+        self._rules = rules
+        self._shown = frozenset(queues)
+        self._now = now
+        self._changed_queues: set[str] = set()
+        self._changed_phones: set[str] = set()
+        self._wake = asyncio.Event()
+        self._today: date | None = None
+        self._results: dict[str, tuple[str, str]] = {}
+        """Of each queue call that ended today: the queue and the outcome."""
+        self._told: dict[int, LiveAgent] = {}
+
+    # --- in -----------------------------------------------------------------------------------
+
+    def take(self, event: AmiEvent) -> None:
+        """Follow one event of the PBX. Never waits."""
+        change = self._board.handle(event)
+        if change:
+            self._mark(change.queues, change.endpoints)
+        if isinstance(event, SnapshotEnded):
+            self._mark_all()
+
+    def follow(self, change: CallChange) -> None:
+        """A call change was logged: names of waiting callers and figures may be different now."""
+        call = change.call
+        if isinstance(change, CallEnded) and call.queue:
+            self._roll_over()
+            outcome = "" if call.outcome is None else call.outcome.value
+            self._results[call.id] = (call.queue, outcome)
+        queues: Iterable[str] = ()
+        if isinstance(change, CallQueued | CallLeftQueue | CallEnded):
+            queues = call.queues
+        self._mark(queues, [leg.endpoint for leg in call.legs if leg.is_phone])
+
+    def _mark(self, queues: Iterable[str], phones: Iterable[str]) -> None:
+        self._changed_queues.update(queues)
+        self._changed_phones.update(phones)
+        self._wake.set()
+
+    def _mark_all(self) -> None:
+        known = [p.name for u in self._directory.all() for p in u.phones if p.pbx == self._pbx]
+        self._mark((q.name for q in self._board.queues()), known)
+
+    # --- out ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tell screens of what changed, until cancelled."""
+        await self._remember_today()
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(GATHER_S)
+            self._wake.clear()
+            self._roll_over()
+            self._tell()
+
+    def _tell(self) -> None:
+        queues, self._changed_queues = self._changed_queues, set()
+        phones, self._changed_phones = self._changed_phones, set()
+        for name in sorted(queues):
+            if not self._shown or name in self._shown:
+                queue = self._board.queue(name) or QueueNow(name=name)
+                self._publisher.publish(QueueChanged(queue=self._live_queue(queue)))
+        people = {u.id: u for p in phones if (u := self._directory.at(self._pbx, p)) is not None}
+        for user in people.values():
+            agent = self._live_agent(user)
+            if self._told.get(user.id) != agent:
+                self._told[user.id] = agent
+                self._publisher.publish(AgentChanged(agent=agent))
+
+    def _live_queue(self, queue: QueueNow) -> LiveQueue:
+        outcomes = [outcome for name, outcome in self._results.values() if name == queue.name]
+        return LiveQueue(
+            pbx=self._pbx,
+            name=queue.name,
+            entries=tuple(self._live_entry(entry) for entry in queue.entries),
+            members=tuple(self._live_member(member) for member in queue.members),
+            answered_today=outcomes.count(Outcome.ANSWERED.value),
+            abandoned_today=outcomes.count(Outcome.ABANDONED.value),
+        )
+
+    def _live_entry(self, entry: WaitingCaller) -> LiveEntry:
+        known = self._service.who(entry.uniqueid)
+        name = ""
+        if known is None:
+            call, party = "", self._party(entry)
+        else:
+            call, party, match = known
+            name = match.contact.name if match.contact else ""
+        return LiveEntry(
+            call=call,
+            party=party,
+            name=name,
+            position=entry.position,
+            since=self._time(entry.since),
+        )
+
+    def _party(self, entry: WaitingCaller) -> Party:
+        party = normalise(entry.number, self._rules, name=entry.name)
+        # Until the call is logged we do not know whether the caller hides the number.
+        return (
+            party
+            if party.kind is not PartyKind.WITHHELD
+            else Party(kind=PartyKind.WITHHELD, address="")
+        )
+
+    def _live_member(self, member: MemberNow) -> LiveMember:
+        user = self._directory.at(self._pbx, member.endpoint)
+        return LiveMember(
+            interface=member.interface,
+            name=user.name if user else member.name or member.interface,
+            agent=user.id if user else None,
+            state=member.state.value,
+            reason=member.reason,
+            since=None if member.since is None else self._time(member.since),
+            calls_taken=member.calls_taken,
+        )
+
+    def _live_agent(self, user: User) -> LiveAgent:
+        """What an agent does: the busiest of their phones on this PBX."""
+        names = [phone.name for phone in user.phones if phone.pbx == self._pbx]
+        phones = [phone for name in names if (phone := self._board.phone(name)) is not None]
+        state, phone = "offline", None
+        for one in phones:
+            found = _AGENT_STATES[one.state]
+            if phone is None or _BUSIEST.index(found) < _BUSIEST.index(state):
+                state, phone = found, one
+        return LiveAgent(
+            agent=user.id,
+            name=user.name,
+            team=user.team,
+            state=state,
+            since=self._since(user, state, phone),
+            reason=phone.reason if phone else "",
+            call=self._call_at(names),
+            queues=tuple(sorted({queue for one in phones for queue in one.queues})),
+        )
+
+    def _since(self, user: User, state: str, phone: PhoneNow | None) -> datetime:
+        if phone is not None and phone.since is not None:
+            return self._time(phone.since)
+        before = self._told.get(user.id)
+        return before.since if before and before.state == state else self._time(None)
+
+    def _call_at(self, endpoints: list[str]) -> str:
+        for call in self._service.calls():
+            if any(leg.ended_at is None and leg.endpoint in endpoints for leg in call.legs):
+                return call.id
+        return ""
+
+    def _time(self, at: float | None) -> datetime:
+        return datetime.fromtimestamp(self._now() if at is None else at, UTC)
+
+    # --- figures of the day -------------------------------------------------------------------
+
+    def _roll_over(self) -> None:
+        """Begin anew at midnight of this machine's time zone."""
+        today = self._day(self._now())
+        if self._today is not None and today != self._today:
+            self._results.clear()
+            self._mark((queue.name for queue in self._board.queues()), ())
+        self._today = today
+
+    @staticmethod
+    def _day(at: float) -> date:
+        return datetime.fromtimestamp(at, UTC).astimezone().date()
+
+    async def _remember_today(self) -> None:
+        """Count the queue calls that ended today before this daemon started."""
+        self._roll_over()
+        while True:
+            try:
+                results = await self._results_of_today()
+            except StoreUnavailable as error:
+                log.debug("the day's figures wait for the database: %s", error)
+                await asyncio.sleep(1)
+                continue
+            self._results = results | self._results
+            self._mark_all()
+            return
+
+    async def _results_of_today(self) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        after: str | None = None
+        async with self._store.begin() as uow:
+            while True:
+                page, after = await uow.touches.page(medium=Medium.PHONE, after=after, limit=200)
+                for touch in page:
+                    if self._day(touch.at.timestamp()) != self._today:
+                        return found
+                    if queue := self._queue_of(touch):
+                        found[touch.key.removeprefix("call:")] = (queue, touch.outcome.value)
+                if after is None:
+                    return found
+
+    def _queue_of(self, touch: Touch) -> str:
+        queues = touch.details.get("queues")
+        ours = touch.key.startswith(f"call:{self._pbx}:")
+        counted = touch.outcome.value in _COUNTED
+        if not (ours and counted and isinstance(queues, list) and queues):
+            return ""
+        return str(queues[-1])
