@@ -4,6 +4,7 @@
     - `ServerUnavailable`: nobody; the server is tried again.
         - `ProtocolSurprise`: us; the server sent what we do not understand, the connection is gone.
     - `LoginRefused`: the operator; user, password or the server's rules are wrong.
+    - `ParserUnavailable`: the operator; this machine cannot start the process that parses mails.
     - `CommandRefused`: depends; the server said no to one command, the connection still stands.
 """
 
@@ -38,3 +39,7 @@ class CommandRefused(MailError):  # noqa: N818 - named by what happened
         super().__init__(message)
         self.code = code
         """The response code in capitals, such as `NONEXISTENT`, or `""`."""
+
+
+class ParserUnavailable(MailError):  # noqa: N818 - named by what happened
+    """The process that parses mails cannot be started."""

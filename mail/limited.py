@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import resource
 import signal
 import struct
@@ -20,12 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-import structlog
-
+from mail.errors import ParserUnavailable
 from mail.model import Classification, Mailbox, MailKind, MailPart, ParsedMail, ParseState
 from mail.parse import headers_only, parse, raw_only
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 MEMORY = 1024**3
 """Octets of address space."""
@@ -44,7 +44,7 @@ _START = "import sys; sys.path.insert(0, sys.argv[1]); from mail.limited import 
 
 
 class LimitedParser:
-    """Parses mails one after another in a limited process. Never raises but when cancelled.
+    """Parses mails one after another in a limited process. No mail makes it raise.
 
     Args:
         memory: Octets of address space of the process.
@@ -81,7 +81,11 @@ class LimitedParser:
             await self._end()
 
     async def parse(self, raw: bytes, *, complete: bool = True) -> ParsedMail:
-        """Read a mail as far as the limits allow."""
+        """Read a mail as far as the limits allow.
+
+        Raises:
+            ParserUnavailable: the process does not start, whatever the mail is.
+        """
         async with self._lock:
             for mode in (_WHOLE if complete else _BEGINNING, _HEADERS):
                 answer = await self._try(mode, raw)
@@ -93,9 +97,18 @@ class LimitedParser:
         try:
             async with asyncio.timeout(self._wall_s):
                 return await self._ask(mode, raw)
+        except ParserUnavailable:
+            await self._end()
+            raise
         except (TimeoutError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
             code = self._process.returncode if self._process else None
-            log.warning("mail_parser_ended", error=type(error).__name__, code=code, size=len(raw))
+            log.warning(
+                "a mail of %d octets was too much for the parser (%s, exit code %s)",
+                len(raw),
+                type(error).__name__,
+                code,
+                extra={"action": "mail_parser_ended"},
+            )
             await self._end()
             return None
         except BaseException:
@@ -106,18 +119,8 @@ class LimitedParser:
     async def _ask(self, mode: int, raw: bytes) -> ParsedMail:
         if self._process is not None and self._done >= self._mails:
             await self._end()
-        if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-c", _START),
-                *(_ROOT, *self._limits),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={},
-                # Ctrl-C in a terminal is for the daemon, which lets the current mail finish.
-                start_new_session=True,
-            )
-            self._done = 0
-        to_process, from_process = self._process.stdin, self._process.stdout
+        process = self._process or await self._start()
+        to_process, from_process = process.stdin, process.stdout
         if to_process is None or from_process is None:
             raise AssertionError("the process was started with pipes")
         self._done += 1
@@ -128,6 +131,29 @@ class LimitedParser:
         if size > _MAX_ANSWER:
             raise ValueError("the parser's answer is too long")
         return parsed_mail(json.loads(await from_process.readexactly(size)))
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        """Start the process and wait until it says that it is ready.
+
+        A process that does not even come so far says nothing about the mail.
+        """
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-c", _START),
+                *(_ROOT, *self._limits),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={},
+                # Ctrl-C in a terminal is for the daemon, which lets the current mail finish.
+                start_new_session=True,
+            )
+            self._done = 0
+            if self._process.stdout is None:
+                raise AssertionError("the process was started with pipes")
+            await self._process.stdout.readexactly(_FRAME.size)
+        except (OSError, EOFError) as error:
+            raise ParserUnavailable(f"the mail parser cannot be started: {error}") from error
+        return self._process
 
     async def _end(self) -> None:
         process, self._process = self._process, None
@@ -193,6 +219,8 @@ def serve() -> None:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
+    sink.write(_FRAME.pack(0, 0))
+    sink.flush()
     while frame := source.read(_FRAME.size):
         mode, size = _FRAME.unpack(frame)
         used = resource.getrusage(resource.RUSAGE_SELF)
