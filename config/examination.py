@@ -16,6 +16,11 @@ from crm_core.errors import CoreError
 from cti.ami.link import open_connection
 from cti.errors import ActionFailed, LoginRefused, PeerUnavailable
 from cti.settings import PbxSettings
+from mail.errors import CommandRefused, ServerUnavailable
+from mail.errors import LoginRefused as MailLoginRefused
+from mail.imap import ImapSession
+from mail.settings import MailboxSettings
+from mail.wire import decode_folder, encode_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         if pbx.takes_orders:
             secret = pbx.actions_secret.get_secret_value()
             yield await _pbx(pbx, "orders", pbx.actions_user, secret)
+    for mailbox in settings.mailbox:
+        yield await _mailbox(mailbox)
 
 
 async def _database(settings: DatabaseSettings) -> Finding:
@@ -109,3 +116,49 @@ async def _pbx(settings: PbxSettings, session: str, user: str, secret: str) -> F
         )
         return Finding(well=False, what=what, words=words)
     return Finding(well=True, what=what, words=f"logged in at {where} as {user!r}")
+
+
+async def _mailbox(settings: MailboxSettings) -> Finding:
+    what = f"mailbox {settings.name}"
+    where = f"{settings.host}:{settings.port}"
+    folder = ""
+    try:
+        async with ImapSession.open(
+            settings.host,
+            settings.port,
+            tls=settings.ssl_context(),
+            answer_s=min(settings.answer_s, 15.0),
+        ) as session:
+            await session.login(settings.user, settings.password.get_secret_value())
+            counts = []
+            for folder in settings.folders:
+                selected = await session.select(encode_folder(folder))
+                counts.append(f"{selected.exists} mails in {folder}")
+            idle = "" if session.can_idle else "; no IDLE here, new mails are found by polling"
+    except MailLoginRefused as error:
+        words = (
+            f"{where}: {error}; are user and password right, and may programs log in with a "
+            "password (some providers want one made for this)?"
+        )
+        return Finding(well=False, what=what, words=words)
+    except CommandRefused as error:
+        there = await _folders(settings)
+        words = f"{where} does not open the folder {folder!r} ({error}); there are: {there}"
+        return Finding(well=False, what=what, words=words)
+    except (ServerUnavailable, OSError) as error:
+        words = f"{where}: {error}; are host, port and tls right?"
+        return Finding(well=False, what=what, words=words)
+    return Finding(well=True, what=what, words=f"{', '.join(counts)}{idle}")
+
+
+async def _folders(settings: MailboxSettings) -> str:
+    """The names of a mailbox's folders, for somebody who wrote one wrong."""
+    try:
+        async with ImapSession.open(
+            settings.host, settings.port, tls=settings.ssl_context(), answer_s=15.0
+        ) as session:
+            await session.login(settings.user, settings.password.get_secret_value())
+            found = await session.folders()
+    except (MailLoginRefused, CommandRefused, ServerUnavailable, OSError):
+        return "unknown"
+    return ", ".join(decode_folder(each.raw_name) for each in found[:50])

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.mistakes import ConfigError, Mistake, in_words, syntax_mistake, unknown_key
-from config.shapes import Kind, known_keys, shape_at, shapes
+from config.shapes import Kind, hidden_parts, known_keys, shape_at, shapes
 from config.toml_lines import Path as Place
 from config.toml_lines import lines_of, nearest_line
 
@@ -231,7 +231,7 @@ class _Source:
             secret = None
         elif way == name:
             secret = value
-            if here not in self.variables:
+            if here not in self.variables and any(hidden_parts(value)):
                 self._warn_if_readable_by_all(self.path, "holds secrets")
         elif way == f"{name}_file":
             secret = self._secret_of_file(here, value)
@@ -240,7 +240,7 @@ class _Source:
             if not secret:
                 self.mistake(here, f"the environment variable {value} is not set")
         if secret:
-            self.secrets.add(secret)
+            self.secrets.update(hidden_parts(secret))
             table[name] = secret
         elif secret == "" and way == name:
             table[name] = secret

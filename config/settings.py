@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -17,6 +16,7 @@ from agent_ui.settings import UiSettings
 from config.logs import Format, Level
 from config.mistakes import ConfigError, Mistake, unknown_name
 from config.reading import Read, read_settings
+from config.shapes import url_without_password
 from config.toml_lines import Path as Place
 from crm_core.errors import Invalid
 from crm_core.phone import PhoneRules
@@ -153,16 +153,6 @@ def load_settings(
         os.environ if environ is None else environ,
         checks=(_names_used_twice, _teams_that_are_none),
     )
-
-
-def url_without_password(url: str) -> str:
-    """The address as it may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None and "password" not in parts.query:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{name}:********@{host}" if user else host, query=""))
 
 
 def _is_region(value: object) -> bool:

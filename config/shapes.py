@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from pathlib import PurePath
 from typing import Annotated, Any, Union, get_args, get_origin
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
@@ -93,11 +94,34 @@ def shape_at(model: type[BaseModel], place: Path) -> tuple[Kind, bool]:
     return kind, True
 
 
+def url_without_password(url: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None and "password" not in parts.query:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{name}:********@{host}" if user else host, query=""))
+
+
+def hidden_parts(secret: str) -> Iterator[str]:
+    """What of a secret must not be seen: all of it, and the password if it is an address.
+
+    An address without a password is no secret, though it stands where one may stand.
+    """
+    if "://" not in secret:
+        yield secret
+    elif url_without_password(secret) != secret:
+        yield secret
+        if password := urlsplit(secret).password:
+            yield unquote(password)
+
+
 def secrets_in(value: object) -> Iterator[str]:
     """The plain text of every secret in settings, for those who must keep them out of sight."""
     match value:
         case SecretStr():
-            yield value.get_secret_value()
+            yield from hidden_parts(value.get_secret_value())
         case SecretBytes():
             yield value.get_secret_value().decode(errors="replace")
         case BaseModel():
