@@ -24,7 +24,7 @@ from agent_ui.messages import (
     TouchBody,
     UserBody,
 )
-from crm_core.model import Candidate, Match, Party, Touch, User
+from crm_core.model import Candidate, Match, Medium, Party, PartyKind, Touch, User
 from crm_core.notices import LinkChanged, LiveAgent, LiveCall, LiveQueue, ScreenPop
 from crm_core.text import storable
 
@@ -52,6 +52,12 @@ class Bodies:
             name=storable(party.name),
             region=party.region,
         )
+
+    def dialed(self, dialed: str) -> str:
+        """What was dialled: public numbers (E.164) in the form people read, all else as it is."""
+        if dialed.startswith("+"):
+            dialed = self._display(Party(kind=PartyKind.PHONE, address=dialed, raw=dialed))
+        return storable(dialed)
 
     def candidate(self, candidate: Candidate) -> CandidateBody:
         """A contact that it may be."""
@@ -87,7 +93,9 @@ class Bodies:
             match=self.match(touch.match),
             agent=touch.agent,
             agent_name=storable(touch.agent_name),
-            subject=storable(touch.subject),
+            subject=self.dialed(touch.subject)
+            if touch.medium is Medium.PHONE
+            else storable(touch.subject),
             queue=_first_queue(touch),
             ring_s=touch.ring_s,
             wait_s=touch.wait_s,
@@ -105,7 +113,7 @@ class Bodies:
             direction=_direction(pop.direction),
             party=self.party(pop.party),
             match=self.match(pop.match),
-            dialed=storable(pop.dialed),
+            dialed=self.dialed(pop.dialed),
             queue=storable(pop.queue),
             waited_s=pop.waited_s,
             ringing_at=pop.ringing_at,
@@ -125,7 +133,7 @@ class Bodies:
                 "state": call.state,
                 "party": self.party(call.party),
                 "match": self.match(call.match) if call.match else None,
-                "dialed": storable(call.dialed),
+                "dialed": self.dialed(call.dialed),
                 "queue": storable(call.queue),
                 "started_at": call.started_at,
                 "answered_at": call.answered_at,

@@ -6,7 +6,7 @@ waits for a lookup of its agent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from crm_core.model import User, UserId
@@ -18,14 +18,24 @@ class Directory:
 
     _by_id: dict[UserId, User] = field(default_factory=dict)
     _by_phone: dict[tuple[str, str], User] = field(default_factory=dict)
+    _watchers: list[Callable[[], None]] = field(default_factory=list)
 
     def replace(self, users: Iterable[User]) -> None:
         """Know exactly these users from now on; inactive ones are left out."""
         active = [user for user in users if user.active]
+        if active == self.all():
+            return
         self._by_id = {user.id: user for user in active}
         self._by_phone = {
             (phone.pbx, phone.name.casefold()): user for user in active for phone in user.phones
         }
+
+        for watcher in self._watchers:
+            watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have `watcher` called whenever the users changed."""
+        self._watchers.append(watcher)
 
     def at(self, pbx: str, endpoint: str) -> User | None:
         """The user whose phone this endpoint (`PJSIP/1001`) of the PBX is, or None."""

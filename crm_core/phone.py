@@ -128,7 +128,7 @@ def display(party: Party, region: str) -> str:
     """The address as people read it: numbers of `region` in national form, others with `+`."""
     if party.kind is PartyKind.PHONE and party.address.startswith("+"):
         return _displayed(party.address, region)
-    return party.address
+    return party.address or party.raw
 
 
 @lru_cache(maxsize=20_000)

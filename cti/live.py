@@ -79,6 +79,7 @@ class LiveBoard:
         self._results: dict[str, tuple[str, str]] = {}
         """Of each queue call that ended today: the queue and the outcome."""
         self._told: dict[int, LiveAgent] = {}
+        directory.watch(self._mark_all)
 
     # --- in -----------------------------------------------------------------------------------
 

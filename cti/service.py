@@ -352,7 +352,7 @@ class CallService:
                 match=found,
                 agent=user.id if user else None,
                 team=user.team if user else "",
-                subject=call.dialed,
+                subject=self._dialed(call),
             )
         )
         if self._unfinished:
@@ -365,7 +365,7 @@ class CallService:
         fields: dict[str, object] = {
             "outcome": Outcome(call.outcome.value) if call.outcome else Outcome.UNKNOWN,
             "ended_at": self._time(call.ended_at),
-            "subject": call.queue or call.dialed,
+            "subject": call.queue or self._dialed(call),
             "ring_s": call.ring_s,
             "wait_s": call.wait_s,
             "talk_s": call.talk_s,
@@ -492,7 +492,7 @@ class CallService:
             direction=call.direction.value,
             party=live.party,
             match=live.match,
-            dialed=call.dialed,
+            dialed=self._dialed(call),
             queue=call.queue,
             waited_s=_since(call.started_at, ringing_at) if call.queue else None,
             ringing_at=self._maybe_time(ringing_at),
@@ -597,6 +597,11 @@ class CallService:
             return replace(party, kind=PartyKind.INTERNAL, address=call.caller.number)
         return party
 
+    def _dialed(self, call: Call) -> str:
+        """What was dialled: E.164 when it is a public number, else as the PBX has it."""
+        party = normalise(call.dialed, self._rules)
+        return party.address if party.kind is PartyKind.PHONE else call.dialed
+
     def _concerned(self, live: _Live) -> tuple[UserId, ...]:
         """Whom the touch is for: who took part, whose phone rang, who owns the customer."""
         found = dict.fromkeys(live.rung)
@@ -615,7 +620,7 @@ class CallService:
             state=_state(live),
             party=live.party,
             match=live.match,
-            dialed=call.dialed,
+            dialed=self._dialed(call),
             queue=call.queue,
             started_at=self._time(call.started_at),
             answered_at=self._maybe_time(call.answered_at),

@@ -141,6 +141,7 @@ def _settings(directory: Path, port: int, pbx: DemoPbx, mailbox: DemoMailbox) ->
                 events_user=pbx.username,
                 events_secret=SecretStr(pbx.secret),
                 trunk_prefixes=("9",),
+                queues=tuple(QUEUES),
             ),
         ),
         mailbox=(
@@ -269,9 +270,9 @@ async def _calls(
     busy: set[str] = set()
     seen = False
 
-    async def play(recording: Recording) -> None:
+    async def play(recording: Recording, *, first: bool = False) -> None:
         busy.update(recording.phones)
-        caller = _somebody(people, draw, first=not seen)
+        caller = _somebody(people, draw, first=first)
         try:
             await pbx.play(recording, caller=caller.number, name=caller.name, slowness=SLOWNESS)
             await asyncio.sleep(draw.uniform(2, 5))
@@ -281,7 +282,7 @@ async def _calls(
     async with asyncio.TaskGroup() as tasks:
         while True:
             if not seen and app.hub.connected and DESK not in busy:
-                tasks.create_task(play(played[FIRST_STORY]), name="first call")
+                tasks.create_task(play(played[FIRST_STORY], first=True), name="first call")
                 seen = True
                 await asyncio.sleep(1)
                 continue
