@@ -15,9 +15,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 from cti.ami.events import (
     AgentCalled,
@@ -45,6 +44,7 @@ from cti.ami.events import (
     Hangup,
     HangupRequest,
     Hold,
+    Linkedid,
     LocalBridge,
     Malformed,
     NewCallerid,
@@ -67,6 +67,7 @@ from cti.ami.events import (
     VarSet,
 )
 from cti.ami.framing import Message, event_name
+from cti.ami.quick import quick
 
 MAX_TEXT: Final = 256
 """Characters kept of a value. Asterisk's own limit for most of them is 80."""
@@ -380,35 +381,23 @@ def _read_snapshot(headers: str, block: _Block) -> ChannelSnapshot:
     if not channel or not uniqueid or not linkedid:
         missing = _IDENTITIES[(channel, uniqueid, linkedid).index("")]
         raise _Unusual(block.prefix + missing)
-    draft = _Draft()
-    draft.channel = channel
-    draft.uniqueid = uniqueid
-    draft.linkedid = linkedid
-    draft.state = _STATES.get(state, ChannelState.UNKNOWN)
-    draft.caller_number = "" if number in _NOT_KNOWN else number
-    draft.caller_name = _name(name)
-    draft.connected_number = "" if connected_number in _NOT_KNOWN else connected_number
-    draft.connected_name = _name(connected_name)
-    draft.account_code = account_code
-    draft.context = context
-    draft.exten = exten
-    draft.priority = priority
-    draft.__class__ = ChannelSnapshot  # type: ignore[assignment]
-    return cast("ChannelSnapshot", draft)
+    return _channel_snapshot(
+        channel=channel,
+        uniqueid=Uniqueid(uniqueid),
+        linkedid=Linkedid(linkedid),
+        state=_STATES.get(state, ChannelState.UNKNOWN),
+        caller_number="" if number in _NOT_KNOWN else number,
+        caller_name=_name(name),
+        connected_number="" if connected_number in _NOT_KNOWN else connected_number,
+        connected_name=_name(connected_name),
+        account_code=account_code,
+        context=context,
+        exten=exten,
+        priority=priority,
+    )
 
 
-class _Draft:
-    """A `ChannelSnapshot` while it is written.
-
-    The constructor of a frozen dataclass takes six times as long, and this is done for most
-    messages. A draft has the same slots, so it becomes a snapshot, frozen like any, by its class.
-    """
-
-    __slots__ = tuple(field.name for field in fields(ChannelSnapshot))
-
-    if TYPE_CHECKING:  # mypy wants to know each of the slots
-
-        def __setattr__(self, name: str, value: object) -> None: ...
+_channel_snapshot = quick(ChannelSnapshot)
 
 
 def _name(value: str) -> str:
@@ -463,8 +452,10 @@ _Builder = Callable[[str, "float | None", int], AmiEvent]
 
 
 def _channel_event(kind: type[ChannelEvent]) -> _Builder:
+    make = quick(kind)
+
     def build(text: str, at: float | None, seq: int) -> AmiEvent:
-        return kind(channel=_snapshot(text), at=at, seq=seq)
+        return make(channel=_snapshot(text), at=at, seq=seq)
 
     return build
 
@@ -484,11 +475,14 @@ _PRESENTATIONS: Final = {
 """Asterisk's names of them (`main/callerid.c`); the event has number and description."""
 
 
+_make_new_callerid = quick(NewCallerid)
+
+
 def _new_callerid(text: str, at: float | None, seq: int) -> AmiEvent:
     value = _text(text, _PRESENTATION)
     number, _, _ = value.partition(" ")
     presentation = _PRESENTATIONS.get(int(number), value) if number.isdecimal() else value
-    return NewCallerid(channel=_snapshot(text), presentation=presentation, at=at, seq=seq)
+    return _make_new_callerid(channel=_snapshot(text), presentation=presentation, at=at, seq=seq)
 
 
 _APPLICATION: Final = _key("Application")
@@ -496,8 +490,11 @@ _APP_DATA: Final = _key("AppData")
 _APPLICATION_DATA: Final = _key("ApplicationData")
 
 
+_make_newexten = quick(Newexten)
+
+
 def _newexten(text: str, at: float | None, seq: int) -> AmiEvent:
-    return Newexten(
+    return _make_newexten(
         channel=_snapshot(text),
         application=_text(text, _APPLICATION),
         app_args=_text(text, _APP_DATA),
@@ -510,8 +507,11 @@ _VARIABLE: Final = _key("Variable")
 _VALUE: Final = _key("Value")
 
 
+_make_var_set = quick(VarSet)
+
+
 def _var_set(text: str, at: float | None, seq: int) -> AmiEvent:
-    return VarSet(
+    return _make_var_set(
         channel=_snapshot(text),
         variable=_required(text, _VARIABLE),
         value=clean(unescape(_text(text, _VALUE))).strip(),
@@ -539,17 +539,23 @@ _CAUSE: Final = _key("Cause")
 _TECH_CAUSE: Final = _key("TechCause")
 
 
+_make_hangup_request = quick(HangupRequest)
+
+
 def _hangup_request(*, soft: bool) -> _Builder:
     def build(text: str, at: float | None, seq: int) -> AmiEvent:
-        return HangupRequest(
+        return _make_hangup_request(
             channel=_snapshot(text), soft=soft, cause=_int(text, _CAUSE), at=at, seq=seq
         )
 
     return build
 
 
+_make_hangup = quick(Hangup)
+
+
 def _hangup(text: str, at: float | None, seq: int) -> AmiEvent:
-    return Hangup(
+    return _make_hangup(
         channel=_snapshot(text),
         cause=_int(text, _CAUSE),
         tech_cause=_text(text, _TECH_CAUSE),
@@ -563,8 +569,11 @@ _DIAL_STATUS: Final = _key("DialStatus")
 _FORWARD: Final = _key("Forward")
 
 
+_make_dial_begin = quick(DialBegin)
+
+
 def _dial_begin(text: str, at: float | None, seq: int) -> AmiEvent:
-    return DialBegin(
+    return _make_dial_begin(
         caller=_snapshot_if_any(text, _CHANNEL),
         dest=_snapshot(text, _DEST),
         dial_string=_text(text, _DIAL_STRING),
@@ -573,8 +582,11 @@ def _dial_begin(text: str, at: float | None, seq: int) -> AmiEvent:
     )
 
 
+_make_dial_state = quick(DialState)
+
+
 def _dial_state(text: str, at: float | None, seq: int) -> AmiEvent:
-    return DialState(
+    return _make_dial_state(
         caller=_snapshot_if_any(text, _CHANNEL),
         dest=_snapshot(text, _DEST),
         status=_text(text, _DIAL_STATUS),
@@ -583,8 +595,11 @@ def _dial_state(text: str, at: float | None, seq: int) -> AmiEvent:
     )
 
 
+_make_dial_end = quick(DialEnd)
+
+
 def _dial_end(text: str, at: float | None, seq: int) -> AmiEvent:
-    return DialEnd(
+    return _make_dial_end(
         caller=_snapshot_if_any(text, _CHANNEL),
         dest=_snapshot(text, _DEST),
         status=_text(text, _DIAL_STATUS),
@@ -603,11 +618,14 @@ _FROM_BRIDGE: Final = _key("FromBridgeUniqueid")
 _SWAP: Final = _key("SwapUniqueid")
 
 
+_make_bridge_enter = quick(BridgeEnter)
+
+
 def _bridge_enter(text: str, at: float | None, seq: int) -> AmiEvent:
     bridge, bridge_type, technology, creator, name = _BRIDGE_FIELDS(text)
     if not bridge:
         raise _Unusual("BridgeUniqueid")
-    return BridgeEnter(
+    return _make_bridge_enter(
         channel=_snapshot(text),
         bridge=bridge,
         bridge_type=bridge_type,
@@ -620,8 +638,13 @@ def _bridge_enter(text: str, at: float | None, seq: int) -> AmiEvent:
     )
 
 
+_make_bridge_leave = quick(BridgeLeave)
+
+
 def _bridge_leave(text: str, at: float | None, seq: int) -> AmiEvent:
-    return BridgeLeave(channel=_snapshot(text), bridge=_required(text, _BRIDGE), at=at, seq=seq)
+    return _make_bridge_leave(
+        channel=_snapshot(text), bridge=_required(text, _BRIDGE), at=at, seq=seq
+    )
 
 
 def _bridge_merge(text: str, at: float | None, seq: int) -> AmiEvent:
@@ -633,8 +656,11 @@ def _bridge_merge(text: str, at: float | None, seq: int) -> AmiEvent:
     )
 
 
+_make_bridge_destroy = quick(BridgeDestroy)
+
+
 def _bridge_destroy(text: str, at: float | None, seq: int) -> AmiEvent:
-    return BridgeDestroy(bridge=_required(text, _BRIDGE), at=at, seq=seq)
+    return _make_bridge_destroy(bridge=_required(text, _BRIDGE), at=at, seq=seq)
 
 
 _CONTEXT: Final = _key("Context")
@@ -730,11 +756,13 @@ _QUEUE_PLACE: Final = _Fields("Queue", "Position", "Count")
 
 
 def _queue_caller(kind: type[QueueCallerJoin | QueueCallerLeave]) -> _Builder:
+    make = quick(kind)
+
     def build(text: str, at: float | None, seq: int) -> AmiEvent:
         queue, position, count = _QUEUE_PLACE(text)
         if not queue:
             raise _Unusual("Queue")
-        return kind(
+        return make(
             channel=_snapshot(text),
             queue=queue,
             position=_to_int(position),
@@ -767,9 +795,11 @@ _REASON: Final = _key("Reason")
 def _agent_event(
     kind: type[AgentEvent], read_more: Callable[[str], Mapping[str, object]] | None = None
 ) -> _Builder:
+    make = quick(kind)
+
     def build(text: str, at: float | None, seq: int) -> AmiEvent:
         more: Mapping[str, Any] = read_more(text) if read_more is not None else {}
-        return kind(
+        return make(
             queue=_required(text, _QUEUE),
             member=_text(text, _MEMBER_NAME),
             interface=_required(text, _INTERFACE),
@@ -806,6 +836,9 @@ _MEMBER_HEADERS: Final = (
 )
 
 
+_make_queue_member = quick(QueueMember)
+
+
 def _queue_member(kind: str, name: str = "MemberName", interface: str = "Interface") -> _Builder:
     read = _Fields("Queue", name, interface, *_MEMBER_HEADERS)
 
@@ -814,7 +847,7 @@ def _queue_member(kind: str, name: str = "MemberName", interface: str = "Interfa
         (last_call, last_pause, in_call, status, paused, paused_reason, wrapup) = rest
         if not queue or not interface:
             raise _Unusual("Interface" if queue else "Queue")
-        return QueueMember(
+        return _make_queue_member(
             kind=kind,
             queue=queue,
             member=member,
@@ -879,19 +912,25 @@ def _queue_entry(text: str, at: float | None, seq: int) -> AmiEvent:
 _DEVICE: Final = _Fields("Device", "State")
 
 
+_make_device_state_change = quick(DeviceStateChange)
+
+
 def _device_state_change(text: str, at: float | None, seq: int) -> AmiEvent:
     device, state = _DEVICE(text)
     if not device:
         raise _Unusual("Device")
-    return DeviceStateChange(device=device, state=state, at=at, seq=seq)
+    return _make_device_state_change(device=device, state=state, at=at, seq=seq)
 
 
 _DURATION: Final = _key("Duration")
 _BRIDGE_ID: Final = _key("BridgeId")
 
 
+_make_core_show_channel = quick(CoreShowChannel)
+
+
 def _core_show_channel(text: str, at: float | None, seq: int) -> AmiEvent:
-    return CoreShowChannel(
+    return _make_core_show_channel(
         channel=_snapshot(text),
         application=_text(text, _APPLICATION),
         app_args=_text(text, _APPLICATION_DATA),
