@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            if why and item.get_closest_marker("no_chromium") is None:
+            if why and "chromium" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.skip(reason=why))
 
 
@@ -88,9 +88,11 @@ class Desk:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on(
             "console",
-            lambda message: self.errors.append(message.text)
-            if "Content Security Policy" in message.text
-            else None,
+            lambda message: (
+                self.errors.append(message.text)
+                if "Content Security Policy" in message.text
+                else None
+            ),
         )
         return page
 

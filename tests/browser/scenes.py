@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from agent_ui.auth import hash_password
 from crm_core.memory import MemoryStore
@@ -118,9 +119,7 @@ _CONTACTS = [
         notes="Prefers to be called back after 14:00. Contract renewal is due in January.",
         points=(
             ContactPoint(kind=PointKind.PHONE, value=ZEYNEP.address, label="mobile"),
-            ContactPoint(
-                kind=PointKind.PHONE, value="+902120003300", label="office", shared=True
-            ),
+            ContactPoint(kind=PointKind.PHONE, value="+902120003300", label="office", shared=True),
             ContactPoint(kind=PointKind.EMAIL, value="zeynep.karagoz@bogazici.example"),
         ),
     ),
@@ -137,9 +136,7 @@ _CONTACTS = [
             external_id=external_id,
             account="Yıldız Lojistik",
             tier=tier,
-            points=(
-                ContactPoint(kind=PointKind.PHONE, value=SWITCHBOARD.address, shared=True),
-            ),
+            points=(ContactPoint(kind=PointKind.PHONE, value=SWITCHBOARD.address, shared=True),),
         )
         for name, external_id, tier in [
             ("Hakan Demir", "C-30117", ""),
@@ -164,9 +161,13 @@ _CONTACTS = [
 ]
 
 
+@cache
+def _secret() -> str:
+    return hash_password(PASSWORD)
+
+
 async def fill(store: MemoryStore) -> People:
     """Two users, a few contacts and a day of history."""
-    secret = hash_password(PASSWORD)
     async with store.begin() as uow:
         ece = await uow.users.add(
             login="ece",
@@ -174,10 +175,14 @@ async def fill(store: MemoryStore) -> People:
             role="agent",
             team="support",
             phones=[("main", "PJSIP/1001")],
-            password_hash=secret,
+            password_hash=_secret(),
         )
         ayse = await uow.users.add(
-            login="ayse", name="Ayşe Kaya", role="supervisor", team="support", password_hash=secret
+            login="ayse",
+            name="Ayşe Kaya",
+            role="supervisor",
+            team="support",
+            password_hash=_secret(),
         )
         people = People(ece=ece, ayse=ayse)
         for draft in _CONTACTS:
@@ -389,9 +394,7 @@ def queues(people: People) -> list[LiveQueue]:
                 LiveEntry(
                     call="q2", party=strangers[0], name="", position=2, since=ago(seconds=97)
                 ),
-                LiveEntry(
-                    call="q3", party=WITHHELD, name="", position=3, since=ago(seconds=14)
-                ),
+                LiveEntry(call="q3", party=WITHHELD, name="", position=3, since=ago(seconds=14)),
             ),
             members=(
                 member("Ece Yılmaz", "ringing", 0.1, agent=people.ece.id),

@@ -78,5 +78,8 @@ export function severity(seconds: number): Severity {
 
 /** Text without characters that could turn around what stands beside it, for titles and notices. */
 export function plain(text: string): string {
-  return text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, " ").trim();
+  return text
+    .replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "")
+    .replace(/\p{Cc}+/gu, " ")
+    .trim();
 }

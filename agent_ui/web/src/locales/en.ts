@@ -149,7 +149,6 @@ export const en = {
   "party.withheld": "Withheld number",
   "party.unknown": "Unknown",
 
-  "touch.open": "Open {name}",
   "touch.call_in": "Answered call",
   "touch.call_out": "Called",
   "touch.call_out_failed": "Called: {outcome}",

@@ -162,7 +162,6 @@ export const ru: Catalogue = {
   "party.withheld": "Скрытый номер",
   "party.unknown": "Неизвестно",
 
-  "touch.open": "Открыть: {name}",
   "touch.call_in": "Принятый звонок",
   "touch.call_out": "Исходящий звонок",
   "touch.call_out_failed": "Исходящий: {outcome}",

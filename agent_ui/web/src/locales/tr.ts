@@ -142,7 +142,6 @@ export const tr: Catalogue = {
   "party.withheld": "Gizli numara",
   "party.unknown": "Bilinmiyor",
 
-  "touch.open": "Aç: {name}",
   "touch.call_in": "Yanıtlanan çağrı",
   "touch.call_out": "Arandı",
   "touch.call_out_failed": "Arandı: {outcome}",

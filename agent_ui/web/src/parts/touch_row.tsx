@@ -120,7 +120,6 @@ export function TouchRow({ touch }: { touch: TouchBody }) {
         <button
           type="button"
           class="row"
-          aria-label={t("touch.open", { name: contact.name })}
           onClick={() => {
             openContact.value = contact.contact;
           }}

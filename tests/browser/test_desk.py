@@ -1,0 +1,372 @@
+"""The agent's desk in Chromium: cards come, change and go; nothing from outside is believed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from playwright.sync_api import Page, expect
+
+from crm_core.model import Match, MatchResult, Party, Touch, TouchId
+from crm_core.notices import (
+    CallChanged,
+    LinkChanged,
+    PopShown,
+    PopState,
+    PopUpdated,
+    PopWithdrawn,
+    QueueChanged,
+    TouchLogged,
+    WithdrawReason,
+)
+from tests.browser.conftest import Desk
+from tests.browser.scenes import (
+    COLLEAGUE,
+    HOSTILE,
+    HOSTILE_CALLER,
+    SERGEI,
+    STRANGER,
+    SWITCHBOARD,
+    WITHHELD,
+    ZEYNEP,
+    ago,
+    calls,
+    history,
+    no_match,
+    pop,
+    queues,
+)
+
+
+def ring(desk: Desk, id_: str, party: Party, match: Match, **more: object) -> None:
+    desk.server.publish(PopShown(pop=pop(desk.people, id_, party, match, **more)))  # type: ignore[arg-type]
+
+
+def zeynep_rings(desk: Desk, **more: object) -> None:
+    ring(desk, "z", ZEYNEP, desk.people.known("Zeynep Karagöz", ZEYNEP), **more)
+
+
+def history_of(desk: Desk, name: str) -> tuple[Touch, ...]:
+    async def read() -> tuple[Touch, ...]:
+        async with desk.server.store.begin() as uow:
+            return tuple(await uow.touches.of_contact(desk.people.contacts[name].id))
+
+    return desk.server.run(read())
+
+
+def test_a_card_appears_follows_the_call_and_stays_when_it_ends(desk: Desk) -> None:
+    page = desk.page()
+    expect(page.get_by_text("No call right now")).to_be_visible()
+    zeynep_rings(desk, recent=history_of(desk, "Zeynep Karagöz"))
+    card = page.locator(".card")
+    expect(card).to_have_attribute("data-look", "ringing")
+    expect(card.locator("h2")).to_have_text("Zeynep KaragözVIP")
+    expect(card).to_contain_text("Boğaziçi Denizcilik A.Ş.")
+    expect(card).to_contain_text("0532 000 11 22")
+    expect(card).to_contain_text("Türkiye")
+    expect(card).to_contain_text("exact number")
+    expect(card).to_contain_text("Queue Support")
+    expect(card).to_contain_text("0850 000 10 00")
+    expect(card).to_contain_text("Renewal of the annual contract")
+    expect(page.get_by_role("alert").filter(has_text="Incoming call")).to_have_text(
+        "Incoming call: Zeynep Karagöz. Boğaziçi Denizcilik A.Ş. · Queue Support"
+    )
+
+    known = desk.people.known("Zeynep Karagöz", ZEYNEP)
+    for state, words in [
+        (PopState.CONNECTED, "Talking"),
+        (PopState.HELD, "On hold"),
+        (PopState.ENDED, "Call ended"),
+    ]:
+        changed = pop(desk.people, "z", ZEYNEP, known, state=state, talked_s=65)
+        desk.server.publish(PopUpdated(pop=changed))
+        expect(card.locator(".status")).to_contain_text(words)
+        expect(card.locator(".status")).to_contain_text("1:0")
+
+    card.get_by_role("button", name="Put away").click()
+    expect(card).to_have_count(0)
+
+
+def test_every_shown_card_is_acknowledged_once(desk: Desk) -> None:
+    page = desk.page()
+    zeynep_rings(desk)
+    expect(page.locator(".card")).to_be_visible()
+    page.wait_for_function(
+        "() => new Promise(d => requestAnimationFrame(() => setTimeout(d, 200)))"
+    )
+    zeynep_rings(desk)
+    expect(page.locator(".card")).to_have_count(1)
+    assert desk.server.hub.metrics.acks == 1
+
+
+def test_a_withdrawn_card_says_who_answered_and_goes(desk: Desk) -> None:
+    page = desk.page()
+    zeynep_rings(desk)
+    expect(page.locator(".card")).to_have_attribute("data-look", "ringing")
+    desk.server.publish(
+        PopWithdrawn(
+            id="z",
+            agent=desk.people.ece.id,
+            reason=WithdrawReason.ANSWERED_ELSEWHERE,
+            by="Selin Koç",
+        )
+    )
+    expect(page.locator(".card .status")).to_have_text("Answered by Selin Koç")
+    expect(page.locator(".card")).to_have_count(0, timeout=12_000)
+
+
+def test_the_caller_hung_up(desk: Desk) -> None:
+    page = desk.page()
+    zeynep_rings(desk)
+    expect(page.locator(".card")).to_be_visible()
+    desk.server.publish(
+        PopWithdrawn(id="z", agent=desk.people.ece.id, reason=WithdrawReason.ABANDONED)
+    )
+    expect(page.locator(".card .status")).to_have_text("The caller hung up")
+
+
+def test_an_ambiguous_caller_is_chosen_by_a_key_and_stays_chosen(desk: Desk) -> None:
+    page = desk.page()
+
+    async def ambiguous_touch() -> int:
+        async with desk.server.store.begin() as uow:
+            touches, _ = await uow.touches.page(limit=50)
+            return next(one.id for one in touches if one.match.result is MatchResult.AMBIGUOUS)
+
+    match = desk.people.ambiguous(["Hakan Demir", "Elif Şahin", "Oğuzhan Çelik"], SWITCHBOARD)
+    ring(desk, "a", SWITCHBOARD, match, touch=desk.server.run(ambiguous_touch()))
+    card = page.locator(".card")
+    expect(card).to_contain_text("3 possible people")
+    expect(card.locator("h2")).to_have_text("0212 000 44 00")
+    expect(card.locator(".candidate")).to_have_count(3)
+    page.keyboard.press("2")
+    expect(card.locator("h2")).to_have_text("Elif ŞahinVIP")
+    expect(card).to_contain_text("chosen by Ece Yılmaz")
+
+
+def test_unknown_withheld_and_internal_callers_look_different(desk: Desk) -> None:
+    page = desk.page()
+    card = page.locator(".card")
+    ring(desk, "u", STRANGER, no_match(STRANGER))
+    expect(card).to_have_attribute("data-result", "unknown")
+    expect(card).to_contain_text("Unknown number")
+    expect(card).to_contain_text("The caller’s line says “ISTANBUL TR”")
+    desk.server.publish(PopWithdrawn(id="u", agent=desk.people.ece.id, reason=WithdrawReason.BUSY))
+    expect(card).to_contain_text("Your phone was busy")
+
+    ring(desk, "w", WITHHELD, no_match(WITHHELD, MatchResult.WITHHELD))
+    expect(page.locator('[data-card="w"]')).to_contain_text("Withheld number")
+    ring(desk, "i", COLLEAGUE, no_match(COLLEAGUE, MatchResult.INTERNAL), queue="")
+    colleague = page.locator('[data-card="i"]')
+    expect(colleague).to_contain_text("Mert Aydın")
+    expect(colleague).to_contain_text("Colleague")
+
+
+def test_several_cards_do_not_pile_up(desk: Desk) -> None:
+    page = desk.page()
+    people = desk.people
+    zeynep_rings(desk, state=PopState.CONNECTED, talked_s=30)
+    ring(desk, "s", SERGEI, people.known("Сергей Ёлкин", SERGEI))
+    ring(desk, "u", STRANGER, no_match(STRANGER))
+    cards = page.locator(".card")
+    expect(cards).to_have_count(3)
+    expect(cards.nth(0)).to_have_attribute("data-card", "z")
+    expect(page.locator(".card.compact")).to_have_count(2)
+    page.locator('[data-card="s"] .summary').click()
+    expect(page.locator(".card.compact")).to_have_count(1)
+    heights = [cards.nth(number).bounding_box() for number in range(3)]
+    assert heights[2] is not None
+    assert heights[2]["height"] < 70
+
+
+def test_a_hostile_name_is_only_text(desk: Desk) -> None:
+    page = desk.page()
+    ring(
+        desk,
+        "h",
+        HOSTILE_CALLER,
+        desk.people.known(HOSTILE, HOSTILE_CALLER, "<b>exact</b> number"),
+        note="<img src=x onerror=alert(1)>",
+    )
+    card = page.locator(".card")
+    expect(card.locator("h2 > bdi")).to_have_text(HOSTILE)
+    expect(card.locator(".reasons")).to_have_text("<b>exact</b> number")
+    page.keyboard.press("o")
+    panel = page.locator(".panel")
+    expect(panel.locator("h2 > bdi")).to_have_text(HOSTILE)
+    expect(panel).to_contain_text("<script>document.title = 'owned'</script>")
+    assert HOSTILE in page.title()
+    assert page.locator("script:not([src]), img[src='x'], .card b, .panel script").count() == 0
+
+
+def test_a_touch_arrives_in_the_list_and_the_list_can_be_filtered(desk: Desk) -> None:
+    page = desk.page()
+    rows = page.locator(".touch-row")
+    expect(rows.first).to_be_visible()
+    before = rows.count()
+    first = history_of(desk, "Zeynep Karagöz")[0]
+    touch = Touch(
+        id=TouchId(9_999),
+        key="test:new",
+        medium=first.medium,
+        direction=first.direction,
+        outcome=first.outcome,
+        at=datetime.now(UTC),
+        party=SERGEI,
+        match=desk.people.known("Сергей Ёлкин", SERGEI),
+        agent=desk.people.ece.id,
+        agent_name="Ece Yılmaz",
+        talk_s=61.0,
+    )
+    desk.server.publish(TouchLogged(touch=touch, agents=(desk.people.ece.id,)))
+    expect(rows).to_have_count(before + 1)
+    expect(rows.first).to_contain_text("Сергей Ёлкин")
+
+    page.get_by_role("radio", name="Mails").check()
+    expect(rows.first).to_contain_text("Olivia Bennett")
+    expect(page.locator(".touch-row .kind").filter(has_text="call")).to_have_count(0)
+    page.get_by_role("radio", name="Notes").check()
+    expect(page.get_by_text("Nothing of this kind yet.")).to_be_visible()
+
+
+def test_a_long_history_is_loaded_page_by_page(desk: Desk) -> None:
+    async def many() -> None:
+        new, _ = history(desk.people)[0]
+        async with desk.server.store.begin() as uow:
+            for number in range(120):
+                await uow.touches.open(
+                    replace(new, key=f"many:{number}", at=ago(days=10, minutes=number))
+                )
+            await uow.commit()
+
+    desk.server.run(many())
+    page = desk.page()
+    rows = page.locator(".touch-row")
+    expect(rows).to_have_count(50)
+    more = page.get_by_role("button", name="Load older")
+    more.click()
+    expect(rows).to_have_count(100)
+    more.click()
+    expect(rows).to_have_count(131)
+    expect(more).to_have_count(0)
+
+
+def test_a_contact_is_found_and_opened_by_the_keyboard_alone(desk: Desk) -> None:
+    page = desk.page()
+    page.keyboard.press("/")
+    page.keyboard.type("karag")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    panel = page.locator(".panel")
+    expect(panel.locator("h2")).to_have_text("Zeynep KaragözVIP")
+    expect(panel).to_contain_text("zeynep.karagoz@bogazici.example")
+    expect(panel).to_contain_text("shared")
+    expect(panel).to_contain_text("Contract renewal is due in January.")
+    expect(panel.locator(".history > li")).to_have_count(4)
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+
+
+def test_a_lost_pbx_link_is_said_in_a_plain_sentence(desk: Desk) -> None:
+    page = desk.page()
+    desk.server.publish(LinkChanged(name="ami:main", up=False, since=ago(minutes=2)))
+    trouble = page.locator(".trouble")
+    expect(trouble).to_contain_text("Connection to the PBX “\u2068main\u2069” lost at")
+    expect(trouble).to_contain_text("Calls may ring without a card until it is back.")
+    desk.server.publish(LinkChanged(name="ami:main", up=True, since=ago()))
+    expect(trouble).to_have_count(0)
+
+
+def test_the_page_speaks_three_languages(desk: Desk) -> None:
+    page = desk.page()
+    zeynep_rings(desk)
+    page.get_by_title("Settings and sign-out").click()
+    page.get_by_label("Language").select_option("tr")
+    expect(page.locator("html")).to_have_attribute("lang", "tr")
+    expect(page.locator(".card .status")).to_contain_text("Çalıyor")
+    page.get_by_label("Dil").select_option("ru")
+    expect(page.locator(".card")).to_contain_text("Турция")
+    page.reload()
+    expect(page.locator(".connection")).to_have_text("На связи")
+
+
+def test_the_title_and_one_notification_call_a_hidden_tab(desk: Desk) -> None:
+    desk.context.add_init_script(
+        """
+        Object.defineProperty(document, "hidden", { get: () => true });
+        window.shown = [];
+        window.Notification = class {
+          static permission = "granted";
+          constructor(title, options) { window.shown.push([title, options.body, options.tag]); }
+          close() { window.shown.push("closed"); }
+        };
+        """
+    )
+    page = desk.page()
+    zeynep_rings(desk)
+    page.wait_for_function("() => window.shown.length === 1")
+    assert page.evaluate("window.shown[0]") == [
+        "Zeynep Karagöz is calling",
+        "Boğaziçi Denizcilik A.Ş. · Queue Support",
+        "z",
+    ]
+    assert "Zeynep Karagöz" in page.title()
+    desk.server.publish(
+        PopWithdrawn(id="z", agent=desk.people.ece.id, reason=WithdrawReason.ABANDONED)
+    )
+    page.wait_for_function("() => window.shown.at(-1) === 'closed'")
+    assert page.title() == "Santral"
+
+
+def ringing(*pages: Page) -> list[bool]:
+    return [
+        page.evaluate("document.documentElement.hasAttribute('data-ringing')") for page in pages
+    ]
+
+
+def test_one_of_two_tabs_rings_and_the_other_inherits_it(desk: Desk) -> None:
+    first = desk.page()
+    second = desk.another()
+    for page in (first, second):
+        page.mouse.click(5, 700)
+    zeynep_rings(desk)
+    for page in (first, second):
+        expect(page.locator(".card")).to_have_attribute("data-look", "ringing")
+    first.wait_for_function("() => document.documentElement.hasAttribute('data-ringing')")
+    assert ringing(first, second) == [True, False]
+    first.close()
+    second.wait_for_function("() => document.documentElement.hasAttribute('data-ringing')")
+    second.keyboard.press("m")
+    second.wait_for_function("() => !document.documentElement.hasAttribute('data-ringing')")
+    expect(second.get_by_role("button", name="Ring is muted")).to_be_visible()
+
+
+def test_an_agent_does_not_get_the_board(desk: Desk) -> None:
+    page = desk.page()
+    page.goto(desk.server.url + "/board")
+    page.wait_for_url("**/desk")
+    expect(page.get_by_role("link", name="Board")).to_have_count(0)
+
+
+def test_the_board_shows_who_waits_who_works_and_what_goes_on(desk: Desk) -> None:
+    page = desk.page("/board", supervisor=True)
+    expect(page.get_by_text("No queue is known yet")).to_be_visible()
+    for queue in queues(desk.people):
+        desk.server.publish(QueueChanged(queue=queue))
+    for call in calls(desk.people):
+        desk.server.publish(CallChanged(call=call))
+    support = page.locator('[data-queue="main/Support"]')
+    waiting = support.locator(".waiting")
+    expect(waiting).to_have_count(3)
+    expect(waiting.nth(0)).to_contain_text("Zeynep Karagöz")
+    expect(waiting.nth(0)).to_contain_text("very long")
+    expect(support).to_contain_text("148 answered")
+    expect(page.locator('[data-queue="main/Night line"]')).to_contain_text("Nobody serves")
+    expect(page.locator("tbody tr")).to_have_count(5)
+    first = waiting.nth(2).locator(".time").inner_text()
+    expect(waiting.nth(2).locator(".time")).not_to_have_text(first)  # it runs
+    ended = calls(desk.people)[0]
+    desk.server.publish(CallChanged(call=replace(ended, state="ended")))
+    expect(page.locator("tbody tr")).to_have_count(4)
