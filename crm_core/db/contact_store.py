@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    Table,
     bindparam,
     func,
     insert,
@@ -42,6 +43,9 @@ _BATCH = 500
 # Taken by whoever creates or changes contacts on PostgreSQL, so that two imports at once wait for
 # each other instead of creating a person twice. The number means nothing.
 _UPSERT_LOCK = text("SELECT pg_advisory_xact_lock(7205759403792793)")
+_NEXT_IDS = text(
+    "SELECT nextval(pg_get_serial_sequence(:table_name, 'id')) FROM generate_series(1, :count)"
+)
 
 _people = contact.outerjoin(account, contact.c.account_id == account.c.id)
 _account_columns = (
@@ -210,16 +214,21 @@ class SqlContacts:
         )
         found = {row.name_key: _account(row) for row in rows}
         missing = [key for key in wanted if key not in found]
+        for key, id_ in zip(missing, await self._new_ids(account, len(missing)), strict=True):
+            found[key] = Account(id=AccountId(id_), name=wanted[key])
         if missing:
-            created = await self._transaction.write(
-                insert(account).returning(account.c.id, sort_by_parameter_order=True),
+            await self._transaction.write(
+                insert(account),
                 [
-                    {"name": wanted[key], "name_key": key, "search": search_key(wanted[key])}
+                    {
+                        "id": found[key].id,
+                        "name": wanted[key],
+                        "name_key": key,
+                        "search": search_key(wanted[key]),
+                    }
                     for key in missing
                 ],
             )
-            for key, id_ in zip(missing, created.scalars(), strict=True):
-                found[key] = Account(id=AccountId(id_), name=wanted[key])
         return found
 
     async def _owners(self, logins: Iterable[str]) -> dict[str, UserId]:
@@ -259,16 +268,30 @@ class SqlContacts:
             ids.update((await self._transaction.write(way)).scalars())
         return await self._load(sorted(ids))
 
+    async def _new_ids(self, table: Table, count: int) -> list[int]:
+        """Ids for new rows, so that all of them go in with one statement.
+
+        SQLite numbers rows by the largest id too, and its write lock is held here.
+        """
+        if count == 0:
+            return []
+        if self._transaction.on_sqlite:
+            largest = await self._transaction.write(select(func.max(table.c.id)))
+            first = (largest.scalar_one() or 0) + 1
+            return list(range(first, first + count))
+        taken = await self._transaction.write(_NEXT_IDS, {"table_name": table.name, "count": count})
+        return list(taken.scalars())
+
     async def _write(self, entries: list[_Entry]) -> None:
         new = [entry for entry in entries if entry.before is None]
         changed = [entry for entry in entries if entry.before not in {None, entry.now}]
+        for entry, id_ in zip(new, await self._new_ids(contact, len(new)), strict=True):
+            entry.now = replace(entry.now, id=ContactId(id_))
         if new:
-            created = await self._transaction.write(
-                insert(contact).returning(contact.c.id, sort_by_parameter_order=True),
-                [_contact_row(entry.now) for entry in new],
+            await self._transaction.write(
+                insert(contact),
+                [{"id": entry.now.id, **_contact_row(entry.now)} for entry in new],
             )
-            for entry, id_ in zip(new, created.scalars(), strict=True):
-                entry.now = replace(entry.now, id=ContactId(id_))
         if changed:
             await self._transaction.write(
                 update(contact).where(contact.c.id == bindparam("which")),
