@@ -225,8 +225,8 @@ class _Fields:
     def __init__(self, *names: str) -> None:
         self.keys = [_key(name) for name in names]
         first, *others = map(re.escape, names)
-        between = (rf"(?:\r\n(?!{name}: )[^\r\n]*+)*+\r\n{name}: ([^\r\n]*+)" for name in others)
-        self.pattern = re.compile(rf"\r\n{first}: ([^\r\n]*+){''.join(between)}")
+        between = (rf"(?:\r\n(?!{name}: )[^\r]*+)*+\r\n{name}: ([^\r]*+)" for name in others)
+        self.pattern = re.compile(rf"\r\n{first}: ([^\r]*+){''.join(between)}")
 
     def __call__(self, text: str) -> Sequence[str]:
         found = self.pattern.search(text)
@@ -326,7 +326,7 @@ class _Block:
         self.last = f"\r\n{prefix}Linkedid: "
         self.pattern = re.compile(
             "".join(
-                rf"\r\n{prefix}{name}: " + (r"[^\r\n]*+" if name in _NOT_READ else r"([^\r\n]*+)")
+                rf"\r\n{prefix}{name}: " + (r"[^\r]*+" if name in _NOT_READ else r"([^\r]*+)")
                 for name in _CHANNEL_KEYS
             )
         )
@@ -442,7 +442,8 @@ def _reshape(message: Message) -> str:
         if f"{block.prefix}Channel" in values:
             names = (block.prefix + name for name in _CHANNEL_KEYS)
             lines += [f"{name}: {values.pop(name, '')}" for name in names]
-    lines += [f"{name}: {value}" for name, value in values.items()]
+    # Queue before what is said of it, as `_read_member` expects.
+    lines += [f"{name}: {values[name]}" for name in _KNOWN_KEYS.values() if name in values]
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -836,33 +837,49 @@ _MEMBER_HEADERS: Final = (
 )
 
 
+_MemberValues = tuple[str, str, str, str, str, int, int, float, float, bool, int, bool, str, int]
 _make_queue_member = quick(QueueMember)
+
+
+@lru_cache(maxsize=1024)
+def _read_member(headers: str, read: _Fields) -> _MemberValues:
+    # A member has few states between which it changes, and tells each of its queues every time.
+    (queue, member, interface, state_interface, membership, penalty, calls, *rest) = read(headers)
+    (last_call, last_pause, in_call, status, paused, paused_reason, wrapup) = rest
+    if not queue or not interface:
+        raise _Unusual("Interface" if queue else "Queue")
+    return (
+        *(queue, member, interface, state_interface, membership),
+        *(_to_int(penalty), _to_int(calls)),
+        *(_to_seconds(last_call) or 0.0, _to_seconds(last_pause) or 0.0),
+        *(in_call in _TRUE, _to_int(status), paused in _TRUE, paused_reason, _to_int(wrapup)),
+    )
 
 
 def _queue_member(kind: str, name: str = "MemberName", interface: str = "Interface") -> _Builder:
     read = _Fields("Queue", name, interface, *_MEMBER_HEADERS)
 
     def build(text: str, at: float | None, seq: int) -> AmiEvent:
-        (queue, member, interface, state_interface, membership, penalty, calls, *rest) = read(text)
-        (last_call, last_pause, in_call, status, paused, paused_reason, wrapup) = rest
-        if not queue or not interface:
-            raise _Unusual("Interface" if queue else "Queue")
+        start = text.find(_QUEUE)
+        if start < 0:
+            raise _Unusual("Queue")
+        values = _read_member(text[start:], read)
         return _make_queue_member(
             kind=kind,
-            queue=queue,
-            member=member,
-            interface=interface,
-            state_interface=state_interface,
-            membership=membership,
-            penalty=_to_int(penalty),
-            calls_taken=_to_int(calls),
-            last_call=_to_seconds(last_call) or 0.0,
-            last_pause=_to_seconds(last_pause) or 0.0,
-            in_call=in_call in _TRUE,
-            status=_to_int(status),
-            paused=paused in _TRUE,
-            paused_reason=paused_reason,
-            wrapup_s=_to_int(wrapup),
+            queue=values[0],
+            member=values[1],
+            interface=values[2],
+            state_interface=values[3],
+            membership=values[4],
+            penalty=values[5],
+            calls_taken=values[6],
+            last_call=values[7],
+            last_pause=values[8],
+            in_call=values[9],
+            status=values[10],
+            paused=values[11],
+            paused_reason=values[12],
+            wrapup_s=values[13],
             at=at,
             seq=seq,
         )
