@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from config.mistakes import ConfigError
-
 if TYPE_CHECKING:
     from config.settings import Settings
     from crm_core.ports import Store
@@ -42,11 +40,10 @@ class Santral(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except ConfigError as error:
-            for mistake in error.mistakes:
-                click.echo(mistake, err=True)
-            ctx.exit(2)
         except Exception as error:
+            if _is(error, "config.mistakes", "ConfigError"):
+                click.echo(error, err=True)
+                ctx.exit(2)
             words = _expected(error)
             if words is None:
                 raise
@@ -56,21 +53,25 @@ class Santral(click.Group):
 
 def _expected(error: Exception) -> str | None:
     """What an error that can happen to anybody means; None for one that is a defect."""
-    # Only modules that are loaded can have raised: nothing is imported for this.
     for module, name in (
         ("crm_core.errors", "CoreError"),
         ("cti.errors", "CtiError"),
         ("mail.errors", "MailError"),
         ("alembic.util", "CommandError"),
     ):
-        kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and isinstance(error, kind):
-            return str(error) or kind.__name__
+        if _is(error, module, name):
+            return str(error) or name
     if isinstance(error, BrokenPipeError):
         return None  # click knows how to end for that
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     return None
+
+
+def _is(error: Exception, module: str, name: str) -> bool:
+    # Only a module that is loaded can have raised: nothing is imported for this.
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(error, kind)
 
 
 def fail(words: str) -> NoReturn:
