@@ -184,7 +184,9 @@ def configure_logs(
         final += [_main_things_first, structlog.processors.JSONRenderer(ensure_ascii=False)]
     handler = logging.StreamHandler(target)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final)
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()], processors=final
+        )
     )
     root = logging.getLogger()
     for old in root.handlers[:]:

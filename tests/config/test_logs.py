@@ -108,6 +108,14 @@ def test_lines_of_libraries_take_the_same_way() -> None:
     assert only_line(stream)["event"] == "login of <address> with ******** failed"
 
 
+def test_what_a_standard_logger_gives_beside_its_words_is_kept() -> None:
+    stream = log_to()
+    more = {"action": "sign_in_refused", "who": "ece@ornek.example"}
+    logging.getLogger("agent_ui.auth").warning("refused", extra=more)
+    line = only_line(stream)
+    assert (line["action"], line["who"]) == ("sign_in_refused", "<address>")
+
+
 def test_values_named_like_secrets_and_known_secrets_are_never_written() -> None:
     stream = log_to(redact=False, secrets=["hunter22", "x"])
     structlog.get_logger().warning(
