@@ -72,9 +72,7 @@ check: setup $(WEB)/node_modules/.santral
 	@echo "check: all is well"
 
 bench: setup
-	@for file in bench/[a-z]*.py; do \
-		module="$${file%.py}"; $(BIN)/python -m "$${module//\//.}" $(ARGS); \
-	done
+	@$(BIN)/python -m bench $(ARGS)
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv" >&2; exit 1; }
