@@ -139,7 +139,7 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no
         self.greeting: asyncio.Future[bytes] = loop.create_future()
         self.closed = asyncio.Event()
         self.exists = 0
-        self.pushed: asyncio.Future[None] | None = None
+        self.pushed: asyncio.Future[bool] | None = None
         self._framer = ResponseFramer()
         self._exchange: _Exchange | None = None
         self._reason: ServerUnavailable | None = None
@@ -214,7 +214,7 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc]  # aioimaplib has no
         elif _EXISTS.match(line):
             self.exists = number(line.split()[1])
             if self.pushed is not None and not self.pushed.done():
-                self.pushed.set_result(None)
+                self.pushed.set_result(True)
         if (exchange := self._exchange) is not None and exchange.keep:
             exchange.size += sum(map(len, response)) + 64
             if exchange.size > MAX_ANSWER:
@@ -459,7 +459,8 @@ class ImapSession:
         protocol = self._protocol
         if protocol.exists > self._searched_exists:
             return True  # it was announced with the answer to something else
-        pushed = protocol.pushed = protocol.loop.create_future()
+        pushed: asyncio.Future[bool] = protocol.loop.create_future()
+        protocol.pushed = pushed
         try:
             async with self._limited("IDLE"):
                 protocol.begin(Command("IDLE", protocol.new_tag(), loop=protocol.loop), keep=False)
@@ -468,7 +469,7 @@ class ImapSession:
                 await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
                 if exchange.done.done():
                     self._accept(await protocol.finish(), "IDLE")
-                    return bool(protocol.exists > self._searched_exists)
+                    return False
             async with self._guarded():
                 either: set[asyncio.Future[Any]] = {pushed, exchange.done}
                 await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -476,14 +477,14 @@ class ImapSession:
                 if not exchange.done.done():
                     protocol.transport.write(b"DONE\r\n")
                 self._accept(await protocol.finish(), "IDLE")
-            return bool(protocol.exists > self._searched_exists)
+            return pushed.done() and pushed.result()
         finally:
             protocol.pushed = None
 
     def wake(self) -> None:
         """Make a running `idle` return soon."""
         if (pushed := self._protocol.pushed) is not None and not pushed.done():
-            pushed.set_result(None)
+            pushed.set_result(False)
 
     # Within
 

@@ -63,7 +63,7 @@ def headers_only(raw: bytes, *, state: ParseState = ParseState.HEADERS_ONLY) -> 
         stop, begin, _ = header_end(raw, 0, len(raw))
         fields = read_fields(raw, 0, stop)
         rest = hashlib.sha256(raw[begin:]).hexdigest()
-        return _mail(fields, state, [("", rest)], Classification(), set(fields.flags))
+        return _mail(raw, fields, state, [("", rest)], Classification(), set(fields.flags))
     except Exception:  # noqa: BLE001 - the same, one step further down
         return raw_only(raw)
 
@@ -157,6 +157,7 @@ def _parse(raw: bytes) -> ParsedMail:
         flags.add("encrypted_or_signed")
     state = ParseState.PARTIAL if flags & _PARTIAL else ParseState.OK
     return _mail(
+        raw,
         found.root.fields,
         state,
         contents,
@@ -184,6 +185,7 @@ _ENCRYPTED = frozenset(
 
 
 def _mail(
+    raw: bytes,
     fields: Fields,
     state: ParseState,
     contents: list[tuple[str, str]],
@@ -206,13 +208,17 @@ def _mail(
         flags.add("name_is_another_address")
     subject = one_line(fields.text("subject", charset), 1000)
     message_id = _message_id(fields.first("message-id"))
+    date = _date(fields.text("date"))
+    if not message_id and not (sender and date):
+        # Nothing says which mail this is: only the same octets are the same mail.
+        contents = [*contents, ("raw", hashlib.sha256(raw).hexdigest())]
     references = [found[1] for found in _ID.finditer(_ids(fields, "references"))]
     if len(references) > MAX_REFERENCES:
         # The first is the thread's root, the last are the nearest.
         references = [references[0], *references[1 - MAX_REFERENCES :]]
     return ParsedMail(
         parse_state=state,
-        content_key=_content_key(message_id, sender, fields, subject, contents),
+        content_key=_content_key(message_id, sender, date, subject, contents),
         headers=tuple(
             (name, one_line(decode_words(value[:_KEPT_HEADER], charset), _KEPT_HEADER))
             for name, value in fields.items
@@ -222,7 +228,7 @@ def _mail(
         reply_to=tuple(addresses(fields, "reply-to", charset)),
         to=tuple(addresses(fields, "to", charset)),
         cc=tuple(addresses(fields, "cc", charset)),
-        sent_at=_date(fields.text("date")),
+        sent_at=date,
         message_id=message_id,
         in_reply_to=_message_id(fields.first("in-reply-to")),
         references=tuple(dict.fromkeys(references)),
@@ -237,16 +243,15 @@ def _mail(
 def _content_key(
     message_id: str,
     sender: Mailbox | None,
-    fields: Fields,
+    date: datetime | None,
     subject: str,
     contents: list[tuple[str, str]],
 ) -> str:
     """What copies of one mail share, however servers rewrote the headers on their way."""
-    date = _date(fields.text("date"))
     lines = [
         message_id,
         sender.address if sender else "",
-        date.isoformat() if date else fields.text("date"),
+        date.isoformat() if date else "",
         subject,
         *(f"{kind} {digest}" for kind, digest in contents),
     ]
