@@ -164,6 +164,7 @@ class Wait:
         "leg",
         "order",
         "queue",
+        "served",
         "span",
         "uniqueid",
     )
@@ -182,6 +183,8 @@ class Wait:
         """True when the dialplan goes on with the caller: time over, nobody there, a key."""
         self.connecting = False
         """True when the caller left the queue for an agent who has picked up."""
+        self.served = False
+        """True when the caller talked to somebody after all."""
         self.gave_up = False
         """True when the caller hung up while waiting."""
 
@@ -191,12 +194,11 @@ class Wait:
         return self.span.open
 
     def connected(self, at: Time) -> None:
-        """The caller talks: the wait is over, at this moment."""
-        if self.span.open:
-            self.span.close(at)
-        elif self.connecting:
+        """The caller talks: the wait is over, at this moment, though they left the queue before."""
+        if not self.served:
+            self.served = True
+            self.span.open = False
             self.span.end = at
-        self.connecting = False
 
 
 class LiveCall:
@@ -388,13 +390,7 @@ class LiveCall:
     def _wait_s(self, end: Time) -> float | None:
         if not self.waits:
             return _seconds(self.started_at, self.answered_at if self.talked else end)
-        total = 0.0
-        for wait in self.waits:
-            seconds = _seconds(wait.span.start, end if wait.span.open else wait.span.end)
-            if seconds is None:
-                return None
-            total += seconds
-        return total
+        return _total((wait.span for wait in self.waits), end)
 
 
 def _nothing(started_at: Time) -> float | None:

@@ -32,6 +32,7 @@ class Channel:
     __slots__ = (
         "bridge",
         "call",
+        "dialled_by",
         "leg",
         "linkedid",
         "name",
@@ -51,6 +52,7 @@ class Channel:
         """None for channels at which nobody is, like the halves of Local channels."""
         self.bridge: Bridge | None = None
         self.other_half: Channel | None = None
+        self.dialled_by: Channel | None = None
         self.talks: dict[Channel, Talk] = {}
         """Whom it hears now."""
 

@@ -27,6 +27,8 @@ def result_of_leg(leg: LiveLeg, call: LiveCall) -> LegResult:
         return LegResult.ANSWERED
     if leg.role is LegRole.CALLER and not leg.originated:
         return _result_of_caller(leg, call)
+    if leg.role is LegRole.CONSULT:
+        return LegResult.CANCELLED  # the transferer did not wait
     if leg.cause == _ANSWERED_ELSEWHERE:
         return LegResult.ANSWERED_ELSEWHERE
     if leg.cause == _REJECTED:
@@ -45,9 +47,9 @@ def result_of_leg(leg: LiveLeg, call: LiveCall) -> LegResult:
         return LegResult.ANSWERED_ELSEWHERE
     if _somebody_gave_up(leg, call):
         return LegResult.CANCELLED
-    if leg.rang:
-        return LegResult.NO_ANSWER
-    return LegResult.CANCELLED if leg.dial_status == "CANCEL" else LegResult.FAILED
+    if leg.dial_status == "CANCEL":
+        return LegResult.CANCELLED
+    return LegResult.NO_ANSWER if leg.rang else LegResult.FAILED
 
 
 def picked_up_instead(leg: LiveLeg, call: LiveCall) -> LiveLeg | None:

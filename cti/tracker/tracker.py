@@ -96,6 +96,9 @@ REMEMBERED: Final = 4096
 _NO_NUMBER: Final = frozenset({"", "s", "i", "t", "h", "o"})
 """Extensions that are not what somebody dialled."""
 
+_WITHHELD: Final = frozenset({"anonymous", "restricted", "private", "withheld"})
+"""Numbers with which PBXs and providers say that the caller hides the number (RFC 3323)."""
+
 _FLOWED: Final = frozenset(
     {
         "TIMEOUT",
@@ -338,8 +341,11 @@ class CallTracker:
 
     def _make_caller(self, call: LiveCall, leg: LiveLeg, snapshot: ChannelSnapshot) -> None:
         leg.role = LegRole.CALLER
-        call.caller_number = snapshot.caller_number
-        call.caller_name = snapshot.caller_name
+        if snapshot.caller_number.lower() in _WITHHELD:
+            call.presentation = "prohib"
+        else:
+            call.caller_number = snapshot.caller_number
+            call.caller_name = snapshot.caller_name
         if not call.dialed and snapshot.exten not in _NO_NUMBER:
             call.dialed = snapshot.exten
 
@@ -390,6 +396,8 @@ class CallTracker:
             return
         number, name = event.channel.caller_number, event.channel.caller_name
         presentation = event.presentation or call.presentation
+        if number.lower() in _WITHHELD:
+            number, name, presentation = "", "", "prohib"
         if (number, name, presentation) != (
             call.caller_number,
             call.caller_name,
@@ -423,6 +431,7 @@ class CallTracker:
         if channel is None:
             self._surprise("unknown channel")
             return
+        self._stop_waiting_for_half(channel)
         channel.name = event.new_name
         if channel.leg is not None:
             channel.leg.channel = event.new_name
@@ -536,6 +545,7 @@ class CallTracker:
         if event.caller is None:
             self._originated(dest, event)
         elif caller is not None:
+            dest.dialled_by = caller
             self._merge(caller.call, dest.call)
             self._complete_caller(caller, event.caller)
 
@@ -576,15 +586,25 @@ class CallTracker:
         if event.caller is not None:
             self._know(event.caller, adopt=False)
         dest = self._know(event.dest, adopt=False)
-        if dest is None or dest.leg is None or event.status == "ANSWER":
+        if dest is None or event.status == "ANSWER":
             return
+        self._dial_failed(dest, event.status)
         leg = dest.leg
-        leg.dial_status = leg.dial_status or event.status
-        if event.forward and not leg.forwarded:
+        if leg is not None and event.forward and not leg.forwarded:
             leg.forwarded = True
             self._handed_on(
                 dest.call, TransferKind.FORWARD, leg.channel, (leg,), dest.call.caller_leg
             )
+
+    def _dial_failed(self, dest: Channel, status: str) -> None:
+        """Note why dialling failed, also of the phones that rang behind a Local pair."""
+        if dest.leg is not None:
+            dest.leg.dial_status = dest.leg.dial_status or status
+        elif dest.other_half is not None:
+            for channel in dest.call.people():
+                dialler = channel.dialled_by
+                if dialler is dest.other_half and channel.leg is not None:
+                    channel.leg.dial_status = channel.leg.dial_status or status
 
     # --- bridges and Local pairs ------------------------------------------------------------------
 
@@ -666,15 +686,18 @@ class CallTracker:
         self._connect(one)
 
     def _unpair(self, channel: Channel, *, lost: bool = False) -> None:
-        pair = local_pair_name(channel.name)
-        if pair and self._halves.get(pair) is channel:
-            del self._halves[pair]
+        self._stop_waiting_for_half(channel)
         other = channel.other_half
         if other is None:
             return
         before = reachable(channel)
         channel.other_half = other.other_half = None
         self._disconnect(channel, before, lost=lost)
+
+    def _stop_waiting_for_half(self, channel: Channel) -> None:
+        pair = local_pair_name(channel.name)
+        if pair and self._halves.get(pair) is channel:
+            del self._halves[pair]
 
     # --- who talks --------------------------------------------------------------------------------
 
@@ -804,12 +827,18 @@ class CallTracker:
         by_legs = tuple(dict.fromkeys(_legs(orig) + _legs(second)))
         follower = self._follower(transferee, by_legs)
         consulted = _partners(second or orig, without=(*by_legs, follower))
+        rung = [] if second is None else _rung_by(second, without=by_legs)
         for channel in known[1:]:
             self._merge(known[0].call, channel.call)
         call = known[0].call
         kind = TransferKind.ATTENDED if consulted else TransferKind.BLONDE
         transfer = LiveTransfer(
-            kind, by=by, by_legs=by_legs, follower=follower, order=self._next(), to=consulted
+            kind,
+            by=by,
+            by_legs=by_legs,
+            follower=follower,
+            order=self._next(),
+            to=consulted or rung,
         )
         call.transfers.append(transfer)
         # The bridges may have moved before the event told why.
@@ -1083,6 +1112,15 @@ def _partners(channel: Channel | None, *, without: tuple[LiveLeg | None, ...]) -
             if partner not in without:
                 found.append(partner)
     return found
+
+
+def _rung_by(channel: Channel, *, without: tuple[LiveLeg, ...]) -> list[LiveLeg]:
+    """Return whom the person at this channel is ringing."""
+    return [
+        leg
+        for leg in channel.call.legs
+        if leg.rang and not leg.up and not leg.ended and leg not in without
+    ]
 
 
 def _dialled_number(dial_string: str) -> str:
