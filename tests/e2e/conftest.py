@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,23 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest_asyncio.fixture
+async def daemons() -> AsyncIterator[Callable[[Path, str], Daemon]]:
+    """Makes daemons; whatever still runs at the end of the test is stopped."""
+    made: list[Daemon] = []
+
+    def make(directory: Path, text: str) -> Daemon:
+        made.append(Daemon(directory, text))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        await daemon.stop()
+
+
+MakeDaemon = Callable[[Path, str], Daemon]
+
+
 async def people(daemon: Daemon) -> None:
     """Customers, an agent at phone 1001 and one at 1002, and a supervisor, by the commands."""
     file = daemon.directory / "customers.csv"
@@ -104,7 +121,18 @@ async def people(daemon: Daemon) -> None:
         ("deniz", "Deniz Aksoy", "supervisor", ""),
     ):
         await daemon.run(
-            *("user", "add", login, "--name", name, "--role", role, "--team", "support"),
+            *(
+                "user",
+                "add",
+                login,
+                "--name",
+                name,
+                "--role",
+                role,
+                "--team",
+                "support",
+                "--no-password",
+            ),
             *(("--phone", phone) if phone else ()),
         )
 
