@@ -26,6 +26,7 @@ _READ = 2 * 1024 * 1024
 """Octets of a part that are decoded for the text."""
 MAX_REFERENCES = 100
 MAX_ID = 998
+_UNCLASSIFIED = Classification()
 _KEPT_HEADER = 2000
 """Characters of one header that are kept."""
 
@@ -63,7 +64,7 @@ def headers_only(raw: bytes, *, state: ParseState = ParseState.HEADERS_ONLY) -> 
         stop, begin, _ = header_end(raw, 0, len(raw))
         fields = read_fields(raw, 0, stop)
         rest = hashlib.sha256(raw[begin:]).hexdigest()
-        return _mail(raw, fields, state, [("", rest)], Classification(), set(fields.flags))
+        return _mail(raw, fields, state, contents=[("", rest)], flags=set(fields.flags))
     except Exception:  # noqa: BLE001 - the same, one step further down
         return raw_only(raw)
 
@@ -160,9 +161,9 @@ def _parse(raw: bytes) -> ParsedMail:
         raw,
         found.root.fields,
         state,
-        contents,
-        kind,
-        flags,
+        contents=contents,
+        flags=flags,
+        kind=kind,
         charset=_charset(found),
         text=text,
         text_from=text_from,
@@ -188,10 +189,10 @@ def _mail(
     raw: bytes,
     fields: Fields,
     state: ParseState,
-    contents: list[tuple[str, str]],
-    kind: Classification,
-    flags: set[str],
     *,
+    contents: list[tuple[str, str]],
+    flags: set[str],
+    kind: Classification = _UNCLASSIFIED,
     charset: str = "",
     text: str = "",
     text_from: str = "",
