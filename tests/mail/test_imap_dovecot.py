@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mail.errors import CommandRefused, LoginRefused, ServerUnavailable
+from mail.errors import CommandRefused, LoginRefused
 from mail.imap import PART, ImapSession
 from mail.wire import decode_folder, encode_folder
 from tests.lab.dovecot import Dovecot
@@ -112,20 +112,3 @@ async def test_tls(dovecot: Dovecot) -> None:
     async with ImapSession.open("127.0.0.1", dovecot.imaps_port, tls=tls) as session:
         await session.login("tls", dovecot.password)
         await session.select(b"INBOX")
-
-
-async def test_a_server_that_is_stopped_is_noticed_at_once() -> None:
-    from tests.lab.fixtures import available
-
-    with available():
-        server = Dovecot()
-    with server, pytest.raises(ServerUnavailable):
-        await asyncio.wait_for(_idle_while_stopped(server), 20)
-
-
-async def _idle_while_stopped(server: Dovecot) -> None:
-    async with inbox(server, "stopped") as session:
-        waiting = asyncio.create_task(session.idle(600))  # noqa: TID251 - awaited right below
-        await asyncio.sleep(0.2)
-        await asyncio.to_thread(server.stop)
-        await waiting
