@@ -174,7 +174,7 @@ class CallStarted(CallEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallChangedParty(CallEvent):
-    """The caller's number, name or the dialled number became better known before any ring."""
+    """The caller's number or name, the dialled number or the direction became better known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

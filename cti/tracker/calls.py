@@ -227,8 +227,10 @@ class LiveCall:
         "presentation",
         "started_at",
         "talks",
+        "told",
         "transfers",
         "voicemail",
+        "voicemail_at",
         "waits",
     )
 
@@ -238,6 +240,8 @@ class LiveCall:
         self.started_at = started_at
         self.order = order
         self.announced = False
+        self.told: tuple[CallDirection, str] | None = None
+        """The direction and the dialled number as last told."""
         self.partial = False
         self.lost = False
         """True when it ended while we could not see it."""
@@ -255,6 +259,7 @@ class LiveCall:
         self.dialed_out = False
         """True when Asterisk called a trunk for nobody: a call to the customer first."""
         self.voicemail = False
+        self.voicemail_at: Time = None
         self.answered_at: Time = None
         self.ended = False
         self.ended_at: Time = None
@@ -322,6 +327,8 @@ class LiveCall:
         self.merged += [other.id, *other.merged] if other.announced else other.merged
         self.partial |= other.partial
         self.voicemail |= other.voicemail
+        if self.voicemail_at is None:
+            self.voicemail_at = other.voicemail_at
         self.anomalies += other.anomalies
         if self.answered_at is None:
             self.answered_at = other.answered_at
@@ -389,7 +396,11 @@ class LiveCall:
 
     def _wait_s(self, end: Time) -> float | None:
         if not self.waits:
-            return _seconds(self.started_at, self.answered_at if self.talked else end)
+            if self.talked:
+                end = self.answered_at
+            elif self.voicemail_at is not None:
+                end = self.voicemail_at
+            return _seconds(self.started_at, end)
         return _total((wait.span for wait in self.waits), end)
 
 

@@ -143,8 +143,8 @@ class CallTracker:
         """Halves of Local channels that wait for their other half, by the name they share."""
         self._gone: dict[str, None] = {}
         """Uniqueids of channels that hung up, oldest first."""
-        self._ended: dict[CallId, int] = {}
-        """How often an id was used for a call that ended, oldest first."""
+        self._ended: dict[str, int] = {}
+        """How many calls that began with a linkedid are over, oldest first."""
         self._order = 0
         self._now: Time = None
         self._event: AmiEvent = AmiEvent()
@@ -217,6 +217,7 @@ class CallTracker:
         """Say that a call began: as soon as somebody takes part in it."""
         if not call.announced and call.legs:
             call.announced = True
+            call.told = (call.direction, call.dialed)
             self._out.append(CallStarted(call=call.freeze(self._now), at=call.started_at))
 
     def _emit(self, kind: Callable[..., CallChange], call: LiveCall, **more: object) -> None:
@@ -310,7 +311,7 @@ class CallTracker:
 
     def _begin(self, linkedid: str) -> LiveCall:
         call_id = CallId(f"{self.pbx}:{linkedid}")
-        used = self._ended.get(call_id, 0)
+        used = self._ended.get(linkedid, 0)
         if used:  # a stray channel of a call that is over
             call_id = CallId(f"{call_id}~{used + 1}")
         call = LiveCall(call_id, self.pbx, started_at=self._now, order=self._next())
@@ -412,8 +413,9 @@ class CallTracker:
         if channel is None:
             return
         call = channel.call
-        if event.application.lower() == "voicemail":
+        if event.application.lower() == "voicemail" and not call.voicemail:
             call.voicemail = True
+            call.voicemail_at = self._now
         for wait in call.waits:
             # The dialplan goes on with a caller who left the queue: nobody hung up in it.
             if wait.uniqueid == channel.uniqueid and not wait.open:
@@ -500,13 +502,14 @@ class CallTracker:
         call.ended_at = at
         call.outcome = outcome_of(call)
         self._forget(call)
-        self._ended[call.id] = self._ended.pop(call.id, 0) + 1
-        if len(self._ended) > REMEMBERED:
-            del self._ended[next(iter(self._ended))]
         self._emit(CallEnded, call)
 
     def _forget(self, call: LiveCall) -> None:
         del self._calls[call.id]
+        first = next(iter(call.linkedids))
+        self._ended[first] = self._ended.pop(first, 0) + 1
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
         for linkedid in call.linkedids:
             if self._by_linkedid.get(linkedid) is call:
                 del self._by_linkedid[linkedid]
@@ -527,8 +530,6 @@ class CallTracker:
         survivor.absorb(merged)
         for linkedid in merged.linkedids:
             self._by_linkedid[linkedid] = survivor
-        self._ended.setdefault(merged.id, 0)
-        self._ended[merged.id] += 1
         if merged.announced:
             self._emit(CallsMerged, survivor, merged=merged.id)
         else:
@@ -548,6 +549,10 @@ class CallTracker:
             dest.dialled_by = caller
             self._merge(caller.call, dest.call)
             self._complete_caller(caller, event.caller)
+        call = dest.call
+        if call.announced and call.told != (call.direction, call.dialed):
+            call.told = (call.direction, call.dialed)
+            self._emit(CallChangedParty, call)
 
     def _originated(self, dest: Channel, event: DialBegin) -> None:
         """Asterisk dials for nobody: click-to-call, a dialler, or a recall after a transfer."""
@@ -556,7 +561,6 @@ class CallTracker:
             return
         leg.originated = True
         call.dialed = ""
-        call.caller_number, call.caller_name = event.dest.caller_number, event.dest.caller_name
         if not leg.is_phone:
             leg.role = LegRole.CALLEE
             call.dialed_out = True
@@ -828,8 +832,12 @@ class CallTracker:
         follower = self._follower(transferee, by_legs)
         consulted = _partners(second or orig, without=(*by_legs, follower))
         rung = [] if second is None else _rung_by(second, without=by_legs)
+        consulting = second is not None and second.leg is second.call.caller_leg
         for channel in known[1:]:
             self._merge(known[0].call, channel.call)
+        leg = second.leg if consulting and second is not None else None
+        if leg is not None and leg.role is not LegRole.CALLER:
+            leg.role = LegRole.CONSULT
         call = known[0].call
         kind = TransferKind.ATTENDED if consulted else TransferKind.BLONDE
         transfer = LiveTransfer(

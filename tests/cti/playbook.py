@@ -101,7 +101,7 @@ def describe(change: CallChange | Anomaly) -> str:
         case CallStarted(call=call):
             return f"started {call.direction} {call.caller.number or '-'} > {call.dialed or '-'}"
         case CallChangedParty(call=call):
-            return f"party {call.caller.number or '-'} {call.caller.name or '-'}"
+            return f"party {call.direction} {call.caller.number or '-'} > {call.dialed or '-'}"
         case CallQueued():
             return f"queued {change.queue} {change.position}"
         case CallLeftQueue():

@@ -198,7 +198,7 @@ def test_the_caller_is_known_better_before_it_rings(pbx: Pbx) -> None:
     a = pbx.trunk("05321112233", "")
     b = pbx.phone("1001", of=a)
     play = Playbook().sent(a.calls(DID)).expect(f"started inbound 05321112233 > {DID}")
-    play.sent(a.known_as("905321112233", "Zoë")).expect("party 905321112233 Zoë")
+    play.sent(a.known_as("905321112233", "Zoë")).expect(f"party inbound 905321112233 > {DID}")
     play.sent(a.known_as("905321112233", "Zoë")).silence()
     play.sent(*ringing(a, b)).expect("ringing PJSIP/1001")
     play.sent(a.known_as("1", "too late")).silence()
@@ -216,7 +216,7 @@ def test_the_caller_hides_the_number_by_its_presentation(pbx: Pbx) -> None:
     a = pbx.trunk()
     play = Playbook().sent(a.calls(DID)).expect(STARTED)
     play.sent(a.known_as("905321112233", "Zoë", "prohib_not_screened"))
-    play.expect("party 905321112233 Zoë")
+    play.expect(f"party inbound 905321112233 > {DID}")
     assert play.goes_on().presentation == "prohib_not_screened"
 
 
@@ -319,7 +319,7 @@ def test_a_short_number_outside_is_outbound_once_the_trunk_is_dialled(pbx: Pbx) 
     a = pbx.phone("1001")
     b = pbx.channel("PJSIP/trunk", of=a)
     play = Playbook().sent(a.calls("112")).expect("started internal 1001 > 112")
-    play.sent(*ringing(a, b)).expect("ringing PJSIP/trunk")
+    play.sent(*ringing(a, b)).expect("party outbound 1001 > 112", "ringing PJSIP/trunk")
     assert play.goes_on().direction is CallDirection.OUTBOUND
 
 
@@ -346,7 +346,7 @@ def test_click_to_call(pbx: Pbx) -> None:
     play.sent(a.up()).silence()
     a.exten = "905559998877"
     b = pbx.channel("PJSIP/trunk", of=a)
-    play.sent(*ringing(a, b)).expect("ringing PJSIP/trunk")
+    play.sent(*ringing(a, b)).expect("party outbound 1001 > 905559998877", "ringing PJSIP/trunk")
     play.sent(*answered(a, b)).expect("answered PJSIP/trunk")
     call = play.goes_on()
     assert (call.direction, call.dialed) == (CallDirection.OUTBOUND, "905559998877")
@@ -367,9 +367,9 @@ def test_the_agent_rejects_click_to_call(pbx: Pbx) -> None:
 def test_the_customer_is_called_first(pbx: Pbx) -> None:
     a = pbx.channel("PJSIP/trunk")
     play = Playbook().sent(a.new(), a.dialled_by_nobody("905559998877@trunk"), a.rings())
-    play.expect("started inbound - > -", "ringing PJSIP/trunk")
-    call = play.goes_on()
-    assert (call.direction, call.dialed) == (CallDirection.OUTBOUND, "905559998877")
+    play.expect(
+        "started inbound - > -", "party outbound - > 905559998877", "ringing PJSIP/trunk"
+    ).goes_on()
 
 
 def test_settings_say_what_is_a_phone(pbx: Pbx) -> None:
@@ -721,7 +721,9 @@ def test_an_unknown_channel_that_lives_is_adopted(pbx: Pbx) -> None:
     a.exten, a.state = DID, ChannelState.RING
     b = pbx.phone("1001", of=a)
     play = Playbook().sent(b.new()).expect("started inbound - > -")
-    play.sent(a.dials(b)).expect("surprise: channel joined late (DialBegin)")
+    play.sent(a.dials(b)).expect(
+        "surprise: channel joined late (DialBegin)", f"party inbound 905321112233 > {DID}"
+    )
     play.sent(b.rings()).expect("ringing PJSIP/1001")
     call = play.goes_on()
     assert call.partial
