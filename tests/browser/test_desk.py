@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -36,6 +37,11 @@ from tests.browser.scenes import (
     pop,
     queues,
 )
+
+# Resolves after the frames in which a card is painted and acknowledged.
+PAINTED = """() => new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(() =>
+    requestAnimationFrame(() => setTimeout(() => done(true), 50)))))"""
 
 
 def ring(desk: Desk, id_: str, party: Party, match: Match, **more: object) -> None:
@@ -89,13 +95,20 @@ def test_a_card_appears_follows_the_call_and_stays_when_it_ends(desk: Desk) -> N
 
 def test_every_shown_card_is_acknowledged_once(desk: Desk) -> None:
     page = desk.page()
+    sent: list[str | bytes] = []
+
+    def note(text: str | bytes) -> None:
+        sent.append(text)
+
+    page.on("websocket", lambda socket: socket.on("framesent", note))
+    page.reload()
+    expect(page.locator(".connection")).to_have_text("Connected")
     zeynep_rings(desk)
-    expect(page.locator(".card")).to_be_visible()
-    page.wait_for_function(
-        "() => new Promise(d => requestAnimationFrame(() => setTimeout(d, 200)))"
-    )
-    zeynep_rings(desk)
-    expect(page.locator(".card")).to_have_count(1)
+    page.wait_for_function(PAINTED)
+    for look in (PopState.RINGING, PopState.CONNECTED):
+        zeynep_rings(desk, state=look, talked_s=None if look is PopState.RINGING else 1)
+        expect(page.locator(".card")).to_have_attribute("data-look", look.value)
+    assert [json.loads(text)["id"] for text in sent] == ["z"]
     assert desk.server.hub.metrics.acks == 1
 
 

@@ -184,8 +184,14 @@ export function ordered(cards: readonly Card[]): readonly Card[] {
   return cards.toSorted((a, b) => rank(a) - rank(b));
 }
 
-export function isRinging(card: Card): boolean {
-  return card.gone === null && card.pop.state === "ringing";
+/** Somebody calls this agent: to be heard and seen from elsewhere. Not when the agent dials. */
+export function isRinging({ gone, pop }: Card): boolean {
+  return gone === null && pop.state === "ringing" && pop.direction !== "outbound";
+}
+
+/** The agent has somebody on the line, and no ring should come between. */
+export function isTalking({ gone, pop }: Card): boolean {
+  return gone === null && pop.state === "connected";
 }
 
 /** Put a touch into a list that is newest first. A touch that went on keeps its place. */

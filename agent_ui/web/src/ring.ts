@@ -8,7 +8,7 @@
  */
 
 import { effect, signal } from "@preact/signals";
-import { isRinging } from "./live.ts";
+import { isRinging, isTalking } from "./live.ts";
 import { muted } from "./prefs.ts";
 import { live } from "./store.ts";
 
@@ -78,7 +78,9 @@ export function startRinging(): void {
   let repeat: ReturnType<typeof setInterval> | undefined;
   let was = false;
   effect(() => {
-    const ringing = rings.value && !muted.value && live.value.cards.some(isRinging);
+    const { cards } = live.value;
+    const calling = cards.some(isRinging) && !cards.some(isTalking);
+    const ringing = rings.value && !muted.value && calling;
     if (ringing === was) return;
     was = ringing;
     document.documentElement.toggleAttribute("data-ringing", ringing);

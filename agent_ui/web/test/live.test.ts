@@ -5,6 +5,7 @@ import {
   dismiss,
   ENDED_MS,
   FAREWELL_MS,
+  isRinging,
   type Live,
   NOTHING,
   ordered,
@@ -190,6 +191,17 @@ test("the caller one talks with stays on top; within a state the older comes fir
   assert.deepEqual(
     ordered(live.cards).map((card) => card.pop.id),
     ["talk", "ring2", "held", "ring1"],
+  );
+});
+
+test("a call that the agent dials is not announced to the agent", () => {
+  const live = play([
+    { type: "pop", pop: pop("in") },
+    { type: "pop", pop: pop("out", "ringing", { direction: "outbound" }) },
+  ]);
+  assert.deepEqual(
+    live.cards.filter(isRinging).map((card) => card.pop.id),
+    ["in"],
   );
 });
 

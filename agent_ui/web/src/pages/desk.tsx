@@ -1,6 +1,7 @@
 /** The agent's desk: the cards of the calls at hand, and what happened before them. */
 
 import { useState } from "preact/hooks";
+import { askPermission, permission } from "../alerts.ts";
 import { dayKey, dayName, duration, since } from "../format.ts";
 import { region, t } from "../i18n.ts";
 import { PopCard } from "../parts/card.tsx";
@@ -53,6 +54,11 @@ function Cards() {
                 phones: phones.map((phone) => phone.split("/").at(-1)).join(", "),
               })
             : t("desk.no_phone")}
+          {permission.value === "default" && (
+            <button type="button" class="link" onClick={() => void askPermission()}>
+              {t("alert.ask")}
+            </button>
+          )}
         </p>
         <QueueStrip />
       </div>

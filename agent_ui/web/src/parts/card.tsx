@@ -95,7 +95,7 @@ function Number_({ pop }: { pop: PopBody }) {
   if (party.kind === "withheld") return null;
   const place = countryOf(party);
   const copy = () => {
-    void navigator.clipboard?.writeText(party.address).then(() => {
+    void navigator.clipboard.writeText(party.address).then(() => {
       setCopied(true);
       setTimeout(() => setCopied(false), 1500);
     });
@@ -106,10 +106,12 @@ function Number_({ pop }: { pop: PopBody }) {
         <Name>{partyName(party)}</Name>
       </span>
       {place !== "" && <span class="country">{place}</span>}
-      <button type="button" class="quiet small" onClick={copy} title={t("pop.copy")}>
-        <Icon name={copied ? "check" : "copy"} />
-        <span class="unseen">{t(copied ? "pop.copied" : "pop.copy")}</span>
-      </button>
+      {navigator.clipboard !== undefined && (
+        <button type="button" class="quiet small" onClick={copy} title={t("pop.copy")}>
+          <Icon name={copied ? "check" : "copy"} />
+          <span class="unseen">{t(copied ? "pop.copied" : "pop.copy")}</span>
+        </button>
+      )}
     </p>
   );
 }
