@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cti.ami.codec import MAX_TEXT, decode, decode_headers, unescape, wanted
@@ -158,6 +158,7 @@ def test_the_caller_name_in_a_queue_list_is_not_escaped() -> None:
     )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(alphabet=st.sampled_from("a\\'\"?\n\r\tü ")))
 def test_unescape_undoes_what_asterisk_does(text: str) -> None:
     """`ast_escape_c` writes a backslash before each of these, and a letter for controls."""
@@ -554,6 +555,7 @@ def test_a_recording_of_a_real_asterisk_has_nothing_malformed(trace: Path) -> No
     assert events
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.data())
 def test_a_damaged_message_never_raises(data: st.DataObject) -> None:
     whole = raw("DialEnd", channel(), channel(prefix="Dest"), DialStatus="ANSWER")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cti.ami.framing import Framer, Message, event_name
@@ -23,6 +23,7 @@ WHOLE = [
 ]
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_the_same_messages_wherever_tcp_cuts(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
@@ -69,6 +70,7 @@ def test_a_bare_line_feed_on_the_wire_is_part_of_the_value() -> None:
     assert len(Framer().feed(raw)) == 1
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from(["\n", "\r\n"]), min_size=7, max_size=7), st.integers(1, 40))
 def test_files_may_mix_line_ends(ends: list[str], step: int) -> None:
     lines = ["Event: Newchannel", "Uniqueid: 1.1", "", "Event: Hangup", "Uniqueid: 1.1", "", ""]
@@ -103,6 +105,7 @@ def test_half_a_line_at_the_end_of_a_file_is_dropped() -> None:
     assert framer.rest() == b""
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_are_survived(data: bytes, lenient: bool) -> None:
     framer = Framer(lenient=lenient, max_message=64)

@@ -214,7 +214,7 @@ async def test_a_pbx_without_queues_or_device_states_has_a_complete_picture() ->
 
 
 async def test_a_list_that_does_not_end_makes_the_picture_incomplete() -> None:
-    async with listening(link={"list_s": 0.02}) as (pbx, listener):
+    async with listening(link={"list_s": 0.2}) as (pbx, listener):
         session = await pbx.accepted()
         await session.accept_login()
         session.booted()
@@ -291,7 +291,7 @@ async def test_a_pbx_that_accepts_and_closes_is_tried_again(how: str) -> None:
 
 
 async def test_a_login_that_is_not_answered_is_tried_again() -> None:
-    async with listening(link={"login_s": 0.02}) as (pbx, listener):
+    async with listening(link={"login_s": 0.3}) as (pbx, listener):
         silent = await pbx.accepted()
         await (await pbx.accepted()).go_live()
         await listener.state(up=True)
@@ -353,7 +353,7 @@ async def test_a_break_within_a_message_invents_nothing() -> None:
 
 
 async def test_a_pbx_that_falls_silent_is_noticed() -> None:
-    async with listening(link={"ping_every_s": 0.02, "ping_answer_s": 0.02}) as (pbx, listener):
+    async with listening(link={"ping_every_s": 0.2, "ping_answer_s": 0.2}) as (pbx, listener):
         session = await pbx.accepted()
         await session.go_live()
         await listener.until(SnapshotEnded)
