@@ -18,6 +18,7 @@ from cti.ami.events import (
     ChannelEvent,
     ChannelSnapshot,
     ChannelState,
+    CoreShowChannel,
     Hangup,
     Linkedid,
     LinkLost,
@@ -35,6 +36,7 @@ from cti.model import (
     CallRinging,
     CallsMerged,
     CallStarted,
+    LegRole,
 )
 from cti.tracker import CallTracker
 from tests.cti.traces import events_of, names
@@ -229,6 +231,67 @@ def test_the_link_breaks_and_a_list_comes(data: st.DataObject, name: str) -> Non
     for event in events[start:]:
         followed.feed(event)
     followed.assert_sound()
+
+
+def listed(tracker: CallTracker) -> list[AmiEvent]:
+    """What CoreShowChannels would list now."""
+    return [
+        CoreShowChannel(
+            channel=ChannelSnapshot(
+                channel=channel.name,
+                uniqueid=channel.uniqueid,
+                linkedid=Linkedid(channel.linkedid),
+                state=channel.state,
+            ),
+            application=(
+                "AppDial" if channel.leg and channel.leg.role is LegRole.CALLEE else "Dial"
+            ),
+            bridge=channel.bridge.id if channel.bridge else "",
+        )
+        for channel in tracker._channels.values()
+    ]
+
+
+@given(data=st.data(), name=st.sampled_from(STORIES))
+@NEAR
+def test_a_short_gap_in_which_nothing_happened_changes_nothing(
+    data: st.DataObject, name: str
+) -> None:
+    events = events_of(name)
+    at = data.draw(st.integers(0, len(events)))
+    followed = Followed(events[:at])
+    for event in (
+        LinkLost(),
+        SnapshotBegun(),
+        *listed(followed.tracker),
+        SnapshotEnded(complete=True),
+        *events[at:],
+    ):
+        followed.feed(event)
+    assert not followed.surprises
+    for call, outcome in Followed(events).outcomes.items():
+        # A phone may have rung unseen when we saw none ring.
+        assert followed.outcomes[call] in (outcome, CallOutcome.UNKNOWN)
+        if outcome in (CallOutcome.ANSWERED, CallOutcome.ABANDONED):
+            assert followed.outcomes[call] is outcome
+    followed.assert_sound()
+
+
+@given(data=st.data(), name=st.sampled_from(STORIES))
+@NEAR
+def test_starting_in_the_middle_with_a_list(data: st.DataObject, name: str) -> None:
+    """Calls in progress are found; those that talk, or will, are answered."""
+    events = events_of(name)
+    at = data.draw(st.integers(0, len(events)))
+    before = Followed(events[:at])
+    talking = any(channel.talks for channel in before.tracker._channels.values())
+    followed = Followed(
+        [SnapshotBegun(), *listed(before.tracker), SnapshotEnded(complete=True), *events[at:]]
+    )
+    assert not followed.surprises
+    followed.assert_sound()
+    if talking:
+        assert CallOutcome.ANSWERED in followed.outcomes.values()
 
 
 @given(data=st.data(), name=st.sampled_from(STORIES), other=st.sampled_from(STORIES))
