@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.desk_server import DeskServer, desk_server
 from tests.browser.scenes import People, fill
-
-playwright_api = pytest.importorskip("playwright.sync_api")
-
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 WEB = Path(__file__).parents[2] / "agent_ui" / "web"
 STATIC = Path(__file__).parents[2] / "agent_ui" / "static"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them, and say why they do not run where they cannot."""
     here = Path(__file__).parent
