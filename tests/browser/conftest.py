@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,17 @@ class Desk:
             ),
         )
         return page
+
+
+def eventually(page: Page, script: str) -> None:
+    """Wait until a script is true.
+
+    Playwright's own wait needs `eval`, which the page's policy forbids.
+    """
+    deadline = time.monotonic() + 10
+    while not page.evaluate(script):
+        assert time.monotonic() < deadline, f"never true: {script}"
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture
