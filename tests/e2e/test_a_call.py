@@ -29,9 +29,12 @@ STRANGER = "905339998877"
 async def touches(url: str) -> list[Touch]:
     """What the history has, newest first, read from the database itself."""
     store = open_store(url)
-    async with store.begin() as uow:
-        found, _ = await uow.touches.page(limit=50)
-        return found
+    try:
+        async with store.begin() as uow:
+            found, _ = await uow.touches.page(limit=50)
+            return found
+    finally:
+        await store.close()
 
 
 @dataclass(frozen=True, slots=True)
