@@ -7,7 +7,8 @@ A message in any other shape (keys in another case or order, repeated keys, a JS
 put into that shape.
 
 All text comes from whoever calls: control characters are removed, lengths limited, and exactly the
-fields that Asterisk escapes (`ast_escape_c`) are unescaped.
+fields that Asterisk escapes (`ast_escape_c`) are unescaped. People's names are unescaped once more:
+chan_pjsip leaves in them the backslashes with which SIP quotes them.
 """
 
 from __future__ import annotations
@@ -137,6 +138,15 @@ def unescape(value: str) -> str:
     return _ESCAPE.sub(lambda found: _ESCAPED[found[1]], value)
 
 
+def unquote(name: str) -> str:
+    r"""Undo the quoted pairs of SIP (RFC 3261, 25.1): `Zoë \"Z\" O` is `Zoë "Z" O`.
+
+    For every name, not only on PJSIP channels: a name that came in over SIP travels to Local
+    channels, queues and the connected line of any other channel.
+    """
+    return _QUOTED_PAIR.sub(r"\1", name) if "\\" in name else name
+
+
 def clean(value: str, limit: int = MAX_TEXT) -> str:
     """Remove what could hide or fake text on a screen or in a log, and limit the length."""
     if not value.isprintable():
@@ -158,6 +168,8 @@ _ESCAPED: Final = {
     "?": "?",
 }
 _ESCAPE: Final = re.compile(r"""\\([abfnrtv\\'"?])""")
+
+_QUOTED_PAIR: Final = re.compile(r"""\\([\\"])""")
 
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _DIRECTION_OVERRIDES: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -403,7 +415,7 @@ _channel_snapshot = quick(ChannelSnapshot)
 def _name(value: str) -> str:
     if value in _NOT_KNOWN:
         return ""
-    return clean(unescape(value)) if "\\" in value else value
+    return clean(unquote(unescape(value))) if "\\" in value else value
 
 
 # --- putting a message into that shape ------------------------------------------------------------
@@ -919,7 +931,7 @@ def _queue_entry(text: str, at: float | None, seq: int) -> AmiEvent:
         channel=_text(text, _CHANNEL_NAME),
         uniqueid=Uniqueid(_required(text, _UNIQUEID)),
         caller_number=_known(text, _CALLER_NUMBER),
-        caller_name=_known(text, _CALLER_NAME),  # app_queue does not escape it
+        caller_name=unquote(_known(text, _CALLER_NAME)),  # app_queue does not escape it
         wait_s=_seconds(text, _WAIT),
         at=at,
         seq=seq,

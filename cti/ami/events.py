@@ -406,7 +406,7 @@ class QueueEntry(AmiEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStateChange(AmiEvent):
-    """A device became idle, busy, unreachable, …"""
+    """A device became idle, busy, unreachable and so on."""
 
     device: str
     state: str

@@ -126,6 +126,15 @@ def test_names_are_unescaped() -> None:
     assert event.dest.connected_name == HOSTILE
 
 
+@pytest.mark.parametrize("carrier", ["PJSIP/trunk-00000001", "Local/1@q-00000001;1", "SIP/1001-1"])
+def test_a_name_that_came_in_over_sip_loses_the_backslashes_that_sip_put_there(
+    carrier: str,
+) -> None:
+    r"""chan_pjsip keeps `\"` and `\\` of a quoted string; AMI escapes them again."""
+    event = decoded("Newstate", channel(Channel=carrier, ConnectedLineName=r"Zo\\ë \\\\ \\\"Z\\\""))
+    assert event.channel.connected_name == r'Zo\ë \ "Z"'  # type: ignore[union-attr]
+
+
 def test_numbers_extensions_and_queues_are_not_unescaped() -> None:
     odd = "a\\'b\\n"
     event = decoded("QueueCallerJoin", channel(CallerIDNum=odd, Exten=odd), Queue=odd)
@@ -143,7 +152,7 @@ def test_the_caller_name_in_a_queue_list_is_not_escaped() -> None:
                 ("Channel", "PJSIP/trunk-00000001"),
                 ("Uniqueid", "1.1"),
                 ("CallerIDNum", "unknown"),
-                ("CallerIDName", "a\\'b"),
+                ("CallerIDName", 'a\\\'b \\"c\\"'),
                 ("Wait", "12"),
             ]
         )[:-4]
@@ -153,7 +162,7 @@ def test_the_caller_name_in_a_queue_list_is_not_escaped() -> None:
         position=1,
         channel="PJSIP/trunk-00000001",
         uniqueid=Uniqueid("1.1"),
-        caller_name="a\\'b",
+        caller_name='a\\\'b "c"',
         wait_s=12.0,
     )
 
