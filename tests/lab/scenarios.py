@@ -97,9 +97,7 @@ async def inbound_hostile_name_answered(stage: Stage) -> Truth:
         inbound(
             Did.PHONE,
             "answered",
-            # chan_pjsip keeps the backslashes of the quoted string in the name.
-            caller={"number": CUSTOMER, "name": HOSTILE_NAME.replace('"', '\\"')},
-            display_name=HOSTILE_NAME,
+            caller={"number": CUSTOMER, "name": HOSTILE_NAME},
             legs=[leg(TRUNK, "caller"), callee("1001", "answered")],
             talks=[[TRUNK, phone("1001")]],
             wait_s=stage.between("rings", "answered"),
@@ -122,7 +120,7 @@ async def inbound_caller_cancels(stage: Stage) -> Truth:
     return [
         inbound(
             Did.PHONE,
-            "abandoned",
+            "no_answer",
             legs=[leg(TRUNK, "caller", answered=False), callee("1001", "cancelled")],
             wait_s=stage.between("rings", "over"),
             talk_s=0.0,
@@ -264,7 +262,7 @@ async def inbound_second_call_while_talking(stage: Stage) -> Truth:
         ),
         inbound(
             Did.PHONE,
-            "abandoned",
+            "no_answer",
             caller={"number": OTHER_CUSTOMER, "name": "Jane Roe"},
             legs=[leg(TRUNK, "caller", answered=False), callee("1001", "cancelled")],
         ),
@@ -362,7 +360,7 @@ async def ring_group_caller_cancels(stage: Stage) -> Truth:
     return [
         inbound(
             Did.RING_GROUP,
-            "abandoned",
+            "no_answer",
             legs=[
                 leg(TRUNK, "caller", answered=False),
                 callee("1001", "cancelled"),
@@ -787,7 +785,7 @@ async def outbound_no_answer(stage: Stage) -> Truth:
 @scenario("outbound/cancelled", "1001")
 async def outbound_cancelled(stage: Stage) -> Truth:
     """An agent calls a customer and gives up while it rings."""
-    return await outbound_unanswered(stage, "cancelled", "abandoned", "cancelled")
+    return await outbound_unanswered(stage, "cancelled", "no_answer", "cancelled")
 
 
 def internal(outcome: str, **more: Any) -> dict[str, Any]:
