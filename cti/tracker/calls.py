@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cti.ami.events import Uniqueid
+from cti.ami.quick import quick
 from cti.model import (
     Call,
     CallDirection,
@@ -21,6 +22,10 @@ from cti.transfers import LiveTransfer
 
 Time = float | None
 """Seconds since the epoch by the PBX's clock; None when the stream has no times."""
+
+
+_call, _leg, _caller_id = quick(Call), quick(Leg), quick(CallerId)
+"""Each change of a call shows a whole copy of it: most of the tracker's work is to make them."""
 
 
 class Span:
@@ -117,7 +122,7 @@ class LiveLeg:
 
     def freeze(self, now: Time) -> Leg:
         """Return an immutable copy."""
-        return Leg(
+        return _leg(
             uniqueid=self.uniqueid,
             channel=self.channel,
             endpoint=self.endpoint,
@@ -300,9 +305,9 @@ class LiveCall:
             return CallDirection.INTERNAL if inside else CallDirection.INBOUND
         if not caller.is_phone:
             return CallDirection.INBOUND
-        called = [leg for leg in self.legs if leg.role is LegRole.CALLEE]
         if self.dialed and not is_internal_number(self.dialed):
             return CallDirection.OUTBOUND
+        called = [leg for leg in self.legs if leg.role is LegRole.CALLEE]
         if called and not self.waits and not any(leg.is_phone for leg in called):
             return CallDirection.OUTBOUND
         return CallDirection.INTERNAL
@@ -349,14 +354,16 @@ class LiveCall:
     def freeze(self, now: Time) -> Call:
         """Return an immutable copy, with the seconds up to `now` if it is in progress."""
         end = self.ended_at if self.ended else now
-        talks = sorted(self.talks.values(), key=lambda talk: talk.order)
+        legs, talks, waits = self.legs, list(self.talks.values()), self.waits
+        if len(talks) > 1:
+            talks.sort(key=_order_of)
         spans = [span for talk in talks for span in talk.spans]
-        holds = [span for leg in self.legs for span in leg.holds]
-        return Call(
+        holds = [span for leg in legs if leg.holds for span in leg.holds]
+        return _call(
             id=self.id,
             pbx=self.pbx,
             direction=self.direction,
-            caller=CallerId(number=self.caller_number, name=self.caller_name),
+            caller=_caller_id(number=self.caller_number, name=self.caller_name),
             dialed=self.dialed,
             started_at=self.started_at,
             outcome=self.outcome,
@@ -364,10 +371,10 @@ class LiveCall:
             ended_at=self.ended_at,
             answered_at=self.answered_at,
             linkedids=tuple(self.linkedids),
-            queues=tuple(dict.fromkeys(wait.queue for wait in self.waits)),
-            legs=tuple(leg.freeze(end) for leg in self.legs),
-            talks=tuple((talk.one.channel, talk.other.channel) for talk in talks),
-            transfers=tuple(transfer.freeze() for transfer in self.transfers),
+            queues=tuple(dict.fromkeys([wait.queue for wait in waits])) if waits else (),
+            legs=tuple([leg.freeze(end) for leg in legs]),
+            talks=tuple([(talk.one.channel, talk.other.channel) for talk in talks]),
+            transfers=tuple([transfer.freeze() for transfer in self.transfers]),
             merged=tuple(self.merged),
             ring_s=self._ring_s(end),
             wait_s=self._wait_s(end),
@@ -404,6 +411,10 @@ class LiveCall:
         return _total((wait.span for wait in self.waits), end)
 
 
+def _order_of(talk: Talk) -> int:
+    return talk.order
+
+
 def _nothing(started_at: Time) -> float | None:
     """Zero seconds, or None in a stream without times."""
     return None if started_at is None else 0.0
@@ -421,6 +432,8 @@ def _bounds(spans: Iterable[Span], now: Time) -> list[tuple[float, float]] | Non
         if span.start is None or end is None or span.lost:
             return None
         known.append((span.start, max(span.start, end)))
+    if len(known) == 1:
+        return known
     known.sort()
     joined: list[tuple[float, float]] = []
     for start, end in known:

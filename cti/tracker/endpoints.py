@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _PHONE: Final = r"[0-9]{2,5}"
@@ -62,6 +63,7 @@ def is_somebody(channel: str) -> bool:
     return technology.lower() not in _NOBODY
 
 
+@lru_cache(maxsize=4096)
 def is_internal_number(number: str) -> bool:
     """Tell whether a dialled number looks like one of the PBX's own: short, or a star code."""
     return _INTERNAL_NUMBER.fullmatch(number) is not None

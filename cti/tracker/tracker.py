@@ -20,7 +20,7 @@ alive it is adopted, its call marked as partly seen; after its hangup it is not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from cti.ami.events import (
     AgentCalled,
@@ -63,6 +63,7 @@ from cti.ami.events import (
     Unhold,
     VarSet,
 )
+from cti.ami.quick import quick
 from cti.model import (
     Anomaly,
     Call,
@@ -116,6 +117,10 @@ _FLOWED: Final = frozenset(
 _UP: Final = ChannelState.UP
 _RINGING: Final = ChannelState.RINGING
 _HOLDING: Final = "holding"
+
+_MAKERS: Final[dict[type[CallChange], Callable[..., CallChange]]] = {
+    kind: quick(kind) for kind in get_args(CallChange)
+}
 
 E = TypeVar("E", bound=AmiEvent)
 Handler = Callable[[Any], None]
@@ -220,10 +225,11 @@ class CallTracker:
             call.told = (call.direction, call.dialed)
             self._out.append(CallStarted(call=call.freeze(self._now), at=call.started_at))
 
-    def _emit(self, kind: Callable[..., CallChange], call: LiveCall, **more: object) -> None:
+    def _emit(self, kind: type[CallChange], call: LiveCall, **more: object) -> None:
         self._announce(call)
         if call.announced:
-            self._out.append(kind(call=call.freeze(self._now), at=self._now, **more))
+            make = _MAKERS[kind]
+            self._out.append(make(call=call.freeze(self._now), at=self._now, **more))
 
     def _surprise(self, reason: str, call: LiveCall | None = None) -> None:
         if call is not None:
