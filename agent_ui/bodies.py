@@ -53,11 +53,11 @@ class Bodies:
             region=party.region,
         )
 
-    def dialed(self, dialed: str) -> str:
-        """What was dialled: public numbers (E.164) in the form people read, all else as it is."""
-        if dialed.startswith("+"):
-            dialed = self._display(Party(kind=PartyKind.PHONE, address=dialed, raw=dialed))
-        return storable(dialed)
+    def number(self, number: str) -> str:
+        """A public number (E.164) in the form people read; all else as it is."""
+        if number.startswith("+"):
+            number = self._display(Party(kind=PartyKind.PHONE, address=number, raw=number))
+        return storable(number)
 
     def candidate(self, candidate: Candidate) -> CandidateBody:
         """A contact that it may be."""
@@ -93,7 +93,7 @@ class Bodies:
             match=self.match(touch.match),
             agent=touch.agent,
             agent_name=storable(touch.agent_name),
-            subject=self.dialed(touch.subject)
+            subject=self.number(touch.subject)
             if touch.medium is Medium.PHONE
             else storable(touch.subject),
             queue=_first_queue(touch),
@@ -113,7 +113,7 @@ class Bodies:
             direction=_direction(pop.direction),
             party=self.party(pop.party),
             match=self.match(pop.match),
-            dialed=self.dialed(pop.dialed),
+            dialed=self.number(pop.dialed),
             queue=storable(pop.queue),
             waited_s=pop.waited_s,
             ringing_at=pop.ringing_at,
@@ -133,7 +133,7 @@ class Bodies:
                 "state": call.state,
                 "party": self.party(call.party),
                 "match": self.match(call.match) if call.match else None,
-                "dialed": self.dialed(call.dialed),
+                "dialed": self.number(call.dialed),
                 "queue": storable(call.queue),
                 "started_at": call.started_at,
                 "answered_at": call.answered_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,10 @@ from agent_ui.auth import Auth
 from agent_ui.health import Health
 from agent_ui.http.app import open_http
 from agent_ui.http.page import STATIC
-from agent_ui.http.routes import Services
+from agent_ui.http.routes import MatchChosen, Services
 from agent_ui.hub import PopHub
 from agent_ui.push import listen
 from agent_ui.settings import UiSettings
-from crm_core.model import Touch
 from crm_core.ports import Store
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ async def serve_ui(
     store: Store,
     hub: PopHub,
     health: Health,
-    match_chosen: Callable[[Touch], None] = lambda _: None,
+    match_chosen: MatchChosen = lambda _, __: None,
     static: Path = STATIC,
 ) -> AsyncIterator[UiServer]:
     """Serve until the block ends.
@@ -55,7 +54,7 @@ async def serve_ui(
         store: Users, history and contacts.
         hub: What is live; the caller publishes to it.
         health: The lights of `/readyz`; the database's is added here.
-        match_chosen: Told, after the commit, when an agent chose who an ambiguous touch was with.
+        match_chosen: Told, after the commit, when an agent chose whom a touch was with.
         static: Where the built page is.
 
     Raises:

@@ -120,9 +120,9 @@ async def running(settings: Settings, *, stop: asyncio.Event) -> AsyncIterator[A
             health.expect(f"imap:{mailbox.name}")
         core = Core(store=store, hub=hub, health=health, directory=directory)
 
-        def match_chosen(touch: Touch) -> None:
+        def match_chosen(touch: Touch, recent: tuple[Touch, ...]) -> None:
             for service in core.services:
-                service.match_chosen(touch)
+                service.match_chosen(touch, recent)
 
         ui = await stack.enter_async_context(
             serve_ui(settings.web, store=store, hub=hub, health=health, match_chosen=match_chosen)

@@ -551,13 +551,13 @@ class CallService:
         live.rung |= gone.rung
         yield CallChanged(call=replace(self._live_call(gone), state="ended"))
 
-    def match_chosen(self, touch: Touch) -> None:
-        """An agent chose who an ambiguous caller is: the cards of the call go on with that."""
+    def match_chosen(self, touch: Touch, recent: tuple[Touch, ...]) -> None:
+        """An agent chose who the caller is: the cards of the call go on with that."""
         for live in self._live.values():
             if live.touch.id == touch.id:
-                live.touch, live.match = touch, touch.match
+                live.touch, live.match, live.recent = touch, touch.match, recent
                 for user_id, pop in list(live.pops.items()):
-                    live.pops[user_id] = replace(pop, match=touch.match)
+                    live.pops[user_id] = replace(pop, match=touch.match, recent=recent)
 
     # --- words ------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from agent_ui.bodies import Bodies
 from agent_ui.http.problems import not_found
 from agent_ui.http.routes import EVERYBODY, Ask, Body, IdParams, NoBody, PageParams, Routes, Text
 from agent_ui.http.touches import visible_touches
@@ -24,10 +25,11 @@ class AccountBody(Body):
 
 
 class PointBody(Body):
-    """A number or address of a contact."""
+    """A number or address of a contact. `display` is what to show: numbers in readable form."""
 
     kind: str
     value: str
+    display: str
     label: str = ""
     shared: bool = False
     valid_from: datetime | None = None
@@ -75,7 +77,8 @@ async def contacts(ask: Ask, params: ContactsParams, _body: NoBody) -> ContactPa
         found, after = await uow.contacts.page(
             text=params.text, after=params.after, limit=params.limit
         )
-    items = tuple(ContactBody.model_validate(_fields(contact)) for contact in found)
+    bodies = ask.services.bodies
+    items = tuple(ContactBody.model_validate(_fields(contact, bodies)) for contact in found)
     return ContactPage(items=items, next=after)
 
 
@@ -91,11 +94,11 @@ async def contact(ask: Ask, params: IdParams, _body: NoBody) -> ContactWithTouch
         last, _ = await visible_touches(uow, ask.user, contact=found.id, limit=10)
     bodies = ask.services.bodies
     return ContactWithTouches.model_validate(
-        {**_fields(found), "touches": tuple(bodies.touch(touch) for touch in last)}
+        {**_fields(found, bodies), "touches": tuple(bodies.touch(touch) for touch in last)}
     )
 
 
-def _fields(contact: Contact) -> dict[str, object]:
+def _fields(contact: Contact, bodies: Bodies) -> dict[str, object]:
     account = contact.account
     return {
         "id": contact.id,
@@ -118,6 +121,7 @@ def _fields(contact: Contact) -> dict[str, object]:
             PointBody(
                 kind=point.kind.value,
                 value=storable(point.value),
+                display=bodies.number(point.value),
                 label=storable(point.label),
                 shared=point.shared,
                 valid_from=point.valid_from,

@@ -79,6 +79,10 @@ class NoBody(Body):
     """No body."""
 
 
+MatchChosen = Callable[[Touch, tuple[Touch, ...]], None]
+"""Gets the touch with its new match, and the contact's touches before it, newest first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What the routes work with."""
@@ -88,8 +92,8 @@ class Services:
     hub: PopHub
     auth: Auth
     health: Health
-    match_chosen: Callable[[Touch], None]
-    """Told when an agent chose who an ambiguous touch was with."""
+    match_chosen: MatchChosen
+    """Told when an agent chose whom a touch was with."""
 
     @property
     def bodies(self) -> Bodies:

@@ -18,7 +18,18 @@ from agent_ui.http.routes import (
 )
 from agent_ui.messages import TouchBody
 from agent_ui.session import oversees, sees_touch
-from crm_core.model import ContactId, Match, MatchResult, Medium, Touch, TouchId, User, UserId
+from crm_core.model import (
+    Candidate,
+    Contact,
+    ContactId,
+    Match,
+    MatchResult,
+    Medium,
+    Touch,
+    TouchId,
+    User,
+    UserId,
+)
 from crm_core.notices import PopUpdated, TouchLogged
 from crm_core.ports import UnitOfWork
 
@@ -80,19 +91,19 @@ async def touch(ask: Ask, params: IdParams, _body: NoBody) -> TouchBody:
     answer=TouchBody,
 )
 async def choose_match(ask: Ask, params: IdParams, body: ChosenBody) -> TouchBody:
-    """Say which of the candidates an ambiguous touch was with."""
+    """Say whom a touch was with: one of its candidates, or any contact if there was none."""
     async with ask.services.store.begin() as uow:
         found = await _visible_touch(uow, ask.user, TouchId(params.id))
-        match = _chosen(found.match, body.contact, by=ask.user)
+        match = await _chosen(uow, found.match, ContactId(body.contact), by=ask.user)
         changed = await uow.touches.change(found.id, match=match)
         recent = tuple(await uow.touches.of_contact(ContactId(body.contact), limit=6))
         await uow.commit()
-    ask.services.match_chosen(changed)
+    earlier = tuple(touch for touch in recent if touch.id != changed.id)[:5]
+    ask.services.match_chosen(changed, earlier)
     hub = ask.services.hub
     owner = match.candidates[0].owner
     audience = {agent for agent in (changed.agent, ask.user.id, owner) if agent is not None}
     hub.publish(TouchLogged(touch=changed, agents=tuple(sorted(audience)), team=changed.team))
-    earlier = tuple(touch for touch in recent if touch.id != changed.id)[:5]
     for pop in hub.pops_of(changed.id):
         hub.publish(PopUpdated(pop=replace(pop, match=match, recent=earlier)))
     return ask.services.bodies.touch(changed)
@@ -134,19 +145,41 @@ async def _visible_touch(uow: UnitOfWork, user: User, id_: TouchId) -> Touch:
     return found
 
 
-def _chosen(match: Match, contact: int, *, by: User) -> Match:
-    if match.result is not MatchResult.AMBIGUOUS:
-        raise ProblemError(
-            HTTPStatus.CONFLICT, "not_ambiguous", "Who it was is already known, or nobody can know."
-        )
-    for candidate in match.candidates:
-        if candidate.contact == contact:
-            return replace(
-                match,
-                result=MatchResult.KNOWN,
-                candidates=(candidate,),
-                reasons=(*match.reasons, f"chosen by {by.name}"),
+async def _chosen(uow: UnitOfWork, match: Match, contact: ContactId, *, by: User) -> Match:
+    match match.result:
+        case MatchResult.AMBIGUOUS:
+            found = next((one for one in match.candidates if one.contact == contact), None)
+            reasons = match.reasons
+        case MatchResult.UNKNOWN:
+            known = await uow.contacts.get(contact)
+            found = _candidate(known) if known else None
+            reasons = ()  # "no contact has this number" was the reason of the other answer
+        case _:
+            raise ProblemError(
+                HTTPStatus.CONFLICT,
+                "not_ambiguous",
+                "Who it was is already known, or nobody can know.",
             )
-    raise ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "no_candidate", "The contact is none of the candidates."
+    if found is None:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "no_candidate", "It cannot have been this contact."
+        )
+    return replace(
+        match,
+        result=MatchResult.KNOWN,
+        candidates=(found,),
+        reasons=(*reasons, f"chosen by {by.name}"),
+    )
+
+
+def _candidate(contact: Contact) -> Candidate:
+    account = contact.account
+    return Candidate(
+        contact=contact.id,
+        name=contact.name,
+        account=account.name if account else "",
+        account_id=account.id if account else None,
+        external_id=contact.external_id,
+        tier=contact.tier,
+        owner=contact.owner,
     )

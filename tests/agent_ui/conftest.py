@@ -66,7 +66,7 @@ def open_scene(static: Path) -> OpenScene:
             store=store,
             hub=hub,
             health=health,
-            match_chosen=chosen.append,
+            match_chosen=lambda touch, _: chosen.append(touch),
             static=static,
         ) as server:
             yield Scene(

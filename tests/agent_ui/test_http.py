@@ -15,7 +15,16 @@ from agent_ui.http.app import declared_routes
 from agent_ui.http.problems import ProblemError
 from agent_ui.http.routes import OVERSEERS, Ask, NoBody, Params, Routes, Services
 from agent_ui.messages import CallBody, TouchBody
-from crm_core.model import ContactId, ContactPoint, Match, MatchResult, PointKind, Role, User
+from crm_core.model import (
+    Candidate,
+    ContactId,
+    ContactPoint,
+    Match,
+    MatchResult,
+    PointKind,
+    Role,
+    User,
+)
 from crm_core.notices import CallChanged, PopShown, QueueChanged
 from crm_core.ports import ContactDraft, NewTouch
 
@@ -26,6 +35,7 @@ from .scene import (
     BORIS,
     CALLER,
     HOSTILE,
+    KNOWN,
     Scene,
     call,
     pop,
@@ -137,7 +147,7 @@ async def test_a_route_of_overseers_refuses_agents(scene: Scene) -> None:
         hub=scene.hub,
         auth=scene.server.auth,
         health=scene.health,
-        match_chosen=scene.chosen.append,
+        match_chosen=lambda touch, _: scene.chosen.append(touch),
     )
     for login, allowed in (("ayse", False), ("svetlana", True)):
         cookie = ("Cookie", f"santral_session={await scene.cookie(login)}")
@@ -373,6 +383,60 @@ async def test_an_agent_says_who_it_was(scene: Scene) -> None:
         assert await problem(answer) == (404, "not_found")
 
 
+async def test_an_agent_finds_out_who_an_unknown_caller_is(scene: Scene) -> None:
+    """The card and the history go on with the contact, and show what was before."""
+    deniz = await add_contact(scene, "Deniz")
+    known = replace(
+        KNOWN, candidates=(Candidate(contact=ContactId(deniz), name="Deniz", account="Acme"),)
+    )
+    before = await log_touch(scene, "ayse", "1", match=known)
+    unknown = Match(
+        result=MatchResult.UNKNOWN, party=CALLER.address, reasons=("no contact has this number",)
+    )
+    id_ = await log_touch(scene, "ayse", "22", match=unknown)
+    path = f"/api/v1/touches/{id_}/match"
+    ayse = scene.users["ayse"]
+    async with (
+        scene.browser("boris") as browser,
+        browser.post(path, json={"contact": deniz}) as answer,
+    ):
+        assert await problem(answer) == (404, "not_found")
+    async with scene.page("ayse") as page, scene.browser("ayse") as browser:
+        await page.until("snapshot")
+        scene.hub.publish(PopShown(pop=replace(pop(ayse, touch_=id_), match=unknown)))
+        await page.until("pop")
+        async with browser.post(path, json={"contact": 999_999}) as answer:
+            assert await problem(answer) == (422, "no_candidate")
+        async with browser.post(path, json={"contact": deniz}) as answer:
+            body = await answer.json()
+        assert (body["match"]["result"], body["contact"]["name"]) == ("known", "Deniz")
+        assert body["account"] == "Acme"
+        assert body["match"]["reasons"] == ["chosen by Ayse"]
+        assert (await page.frame())["touch"]["id"] == id_
+        updated = await page.frame()
+        assert updated["type"] == "pop_update"
+        assert updated["pop"]["match"]["candidates"][0]["contact"] == deniz
+        assert [touch["id"] for touch in updated["pop"]["recent"]] == [before]
+        async with browser.get("/api/v1/touches", params={"contact": deniz}) as answer:
+            assert [one["id"] for one in (await answer.json())["items"]] == [id_, before]
+        async with browser.post(path, json={"contact": deniz}) as answer:
+            assert await problem(answer) == (409, "not_ambiguous")
+    assert [chosen.id for chosen in scene.chosen] == [id_]
+
+
+@pytest.mark.parametrize("result", [MatchResult.WITHHELD, MatchResult.INTERNAL, MatchResult.OWN])
+async def test_nobody_says_who_a_withheld_number_or_a_colleague_is(
+    scene: Scene, result: MatchResult
+) -> None:
+    deniz = await add_contact(scene, "Deniz")
+    id_ = await log_touch(scene, "ayse", match=Match(result=result, party=""))
+    async with (
+        scene.browser("ayse") as browser,
+        browser.post(f"/api/v1/touches/{id_}/match", json={"contact": deniz}) as answer,
+    ):
+        assert await problem(answer) == (409, "not_ambiguous")
+
+
 # --- customers and live state ---------------------------------------------------------------------
 
 
@@ -385,7 +449,8 @@ async def test_contacts_are_searched_and_opened(scene: Scene) -> None:
         assert (found["id"], found["account"]["name"]) == (id_, "Acme")
         async with browser.get(f"/api/v1/contacts/{id_}") as answer:
             contact = await answer.json()
-        assert contact["points"][0]["value"] == "+905321234567"
+        point = contact["points"][0]
+        assert point["value"] == point["display"] == "+905321234567"
         assert contact["touches"] == []
         async with browser.get("/api/v1/contacts/99999") as answer:
             assert await problem(answer) == (404, "not_found")
