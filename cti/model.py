@@ -87,6 +87,8 @@ class Leg:
     ringing_at: float | None = None
     answered_at: float | None = None
     ended_at: float | None = None
+    ended: bool = False
+    """Told apart from `ended_at`: a stream may have no times, and a gap hides them."""
     held_s: float = 0.0
     hangup_cause: int | None = None
 

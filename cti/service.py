@@ -10,7 +10,8 @@ This page is what the product does when a phone rings:
    browser gets; a lost touch would be healed by nothing.
 
 A transaction that fails because the database is away is repeated whole: touches are opened by key,
-so nothing is logged twice.
+so nothing is logged twice. What a transaction writes counts for the screens once it is committed.
+A ring that was over before it could be logged is in the history, but shown to nobody.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -72,10 +73,12 @@ from cti.model import (
     CallRinging,
     CallsMerged,
     CallStarted,
+    CallTransferred,
     Leg,
     LegEnded,
     LegResult,
     LegRole,
+    TransferKind,
 )
 from cti.record import call_record
 from cti.tracker import CallTracker
@@ -86,6 +89,8 @@ BATCH = 200
 """Changes that share one transaction: more only delay the first pop of the batch."""
 
 _RETRY_FIRST_S, _RETRY_LONGEST_S = 0.2, 5.0
+_RECENT = 5
+"""So many of a customer's last touches are on a card."""
 
 _WITHDRAWN = {
     LegResult.ANSWERED_ELSEWHERE: WithdrawReason.ANSWERED_ELSEWHERE,
@@ -95,7 +100,6 @@ _WITHDRAWN = {
     LegResult.CANCELLED: WithdrawReason.ABANDONED,
     LegResult.FAILED: WithdrawReason.FAILED,
 }
-
 
 _ACTIONS = {
     CallStarted: "call_started",
@@ -123,13 +127,28 @@ class _Live:
 
     call: Call
     touch: Touch
+    """As it is stored."""
     party: Party
-    match: Match
-    recent: tuple[Touch, ...] = ()
+    """The far end as the call last showed it; what is stored may be better (`_open`)."""
+    recent: tuple[Touch, ...] | None
+    """The customer's last touches. None: somebody else became the customer, look again."""
+    chosen: bool = False
+    """True when an agent said who it is; that outlives a transaction that is under way."""
     pops: dict[UserId, ScreenPop] = field(default_factory=dict)
-    rung: dict[UserId, User] = field(default_factory=dict)
     waiting_in: str = ""
     """The queue it waits in now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What a transaction makes of a call; it counts once it is committed."""
+
+    call: Call
+    touch: Touch
+    party: Party
+    recent: tuple[Touch, ...] | None
+    identified: bool = False
+    """True when who it is was asked anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +187,14 @@ class CallService:
         self._due: deque[_Due] = deque()
         self._wake = asyncio.Event()
         self._live: dict[CallId, _Live] = {}
+        self._over: set[str] = set()
+        """Legs that have ended, though that is not announced yet: they ring nowhere any more."""
+        self._faulty: set[CallId] = set()
+        """Calls in progress of which a change could not be logged."""
         self._closing = False
-        self._unfinished: dict[str, Touch] | None = None
-        """Touches that an earlier run of the daemon left in progress; None until loaded."""
         self._settle = False
+        """True when the PBX told everything that is live, and touches may be left over."""
+        directory.watch(self._users_changed)
 
     # --- 1. what an event means -------------------------------------------------------------------
 
@@ -191,6 +214,8 @@ class CallService:
                 continue
             self.metrics.changes += 1
             self._due.append(_Due(change, received_ns))
+            if isinstance(change, LegEnded):
+                self._over.add(change.leg.uniqueid)
             self._wake.set()
         if isinstance(event, SnapshotEnded) and event.complete:
             self._settle = True
@@ -228,32 +253,68 @@ class CallService:
     async def _log(self, batch: Sequence[_Due]) -> None:
         try:
             await self._transact(batch)
-        except Exception:
-            if len(batch) == 1:
-                # A defect of ours: say it with the change, and keep the calls behind it flowing.
-                self.metrics.skipped += 1
-                log.exception(
-                    "%s: a call change could not be logged: %r",
-                    self.pbx,
-                    batch[0].change,
-                    extra={"action": "call_change_skipped", "pbx": self.pbx},
-                )
+        except Exception as error:  # noqa: BLE001 - said with the change, by `_skip`
+            if len(batch) > 1:
+                # One of them is at fault: the others must not suffer for it.
+                for due in batch:
+                    await self._log([due])
                 return
-            for due in batch:
-                await self._log([due])
-            return
+            self._skip(batch[0].change, error)
         for due in batch:
-            self._say(due.change)
-            for notice in self._announce(due.change):
-                self._publisher.publish(notice, received_ns=due.received_ns)
-                if isinstance(notice, PopShown):
-                    log.info(
-                        "card %s shown: %s",
-                        notice.pop.id,
-                        notice.pop.match.result.value,
-                        extra={"action": "pop_shown", "pop": notice.pop.id},
-                    )
-            self._announced(due.change)
+            self._tell(due)
+
+    def _skip(self, change: CallChange, error: Exception) -> None:
+        """A defect of ours: say it, and keep the calls behind it flowing."""
+        self.metrics.skipped += 1
+        call = change.call.id
+        log.error(
+            "%s: %s of call %s could not be logged: %s",
+            self.pbx,
+            type(change).__name__,
+            call,
+            type(error).__name__,
+            exc_info=None if call in self._faulty else error,
+            extra={"action": "call_change_skipped", "pbx": self.pbx, "call": call},
+        )
+        self._faulty.add(call)
+
+    def _tell(self, due: _Due) -> None:
+        """Announce what is stored. Never raises: the next call must be told too."""
+        change = due.change
+        try:
+            if change.call.id in self._live:
+                self._say(change)
+                for notice in self._announce(change):
+                    self._publish(notice, due.received_ns)
+            self._announced(change)
+        except Exception:
+            self.metrics.skipped += 1
+            log.exception(
+                "%s: %s of call %s could not be told",
+                self.pbx,
+                type(change).__name__,
+                change.call.id,
+                extra={"action": "call_change_skipped", "pbx": self.pbx, "call": change.call.id},
+            )
+        match change:
+            case LegEnded():
+                self._over.discard(change.leg.uniqueid)
+            case CallEnded():
+                self._faulty.discard(change.call.id)
+            case CallsMerged():
+                self._faulty.discard(change.merged)
+            case _:
+                pass
+
+    def _publish(self, notice: Notice, received_ns: int | None = None) -> None:
+        self._publisher.publish(notice, received_ns=received_ns)
+        if isinstance(notice, PopShown):
+            log.info(
+                "card %s shown: %s",
+                notice.pop.id,
+                notice.pop.match.result.value,
+                extra={"action": "pop_shown", "pop": notice.pop.id},
+            )
 
     def _say(self, change: CallChange) -> None:
         """One line for each call that begins, is answered or ends."""
@@ -274,80 +335,124 @@ class CallService:
 
     async def _transact(self, batch: Sequence[_Due]) -> None:
         """Record the batch; while the database is away, wait and begin again."""
+        if not any(self._must_record(due.change) for due in batch):
+            return
+        written: dict[CallId, _Written] = {}
+
+        async def record(uow: UnitOfWork) -> None:
+            written.clear()
+            for due in batch:
+                await self._record(uow, due.change, written)
+
+        await self._repeat(record)
+        for call_id, now in written.items():
+            self._keep(call_id, now)
+
+    async def _repeat(self, work: Callable[[UnitOfWork], Awaitable[None]]) -> None:
+        """Do the work in a transaction, again and again while the database is away."""
         pause = _RETRY_FIRST_S
-        while any(self._must_record(due.change) for due in batch):
-            staged: dict[CallId, _Live] = {}
+        away = False
+        while True:
             try:
                 async with self._store.begin() as uow:
-                    if self._unfinished is None:
-                        left = await uow.touches.unfinished(key_prefix=f"call:{self.pbx}:")
-                        self._unfinished = {touch.key: touch for touch in left}
-                    for due in batch:
-                        await self._record(uow, due.change, staged)
+                    await work(uow)
                     await uow.commit()
             except StoreUnavailable as error:
+                away = True
                 self.metrics.repeated += 1
                 self._say_away(error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 pause = min(pause * 2, _RETRY_LONGEST_S)
                 continue
-            self._live.update(staged)
+            if away:
+                log.info(
+                    "%s: the database is back",
+                    self.pbx,
+                    extra={"action": "database_back", "pbx": self.pbx, "waiting": len(self._due)},
+                )
             return
 
     def _must_record(self, change: CallChange) -> bool:
-        return change.call.id not in self._live or isinstance(
-            change, CallChangedParty | CallAnswered | CallsMerged | CallEnded
-        )
+        """Whether the change means anything for the history. A ring of a logged call does not."""
+        live = self._live.get(change.call.id)
+        if live is None or live.recent is None:
+            return True
+        if isinstance(change, CallTransferred):
+            talker = self._talker(change.call)
+            return talker is not None and talker.id != live.touch.agent
+        return isinstance(change, CallChangedParty | CallAnswered | CallsMerged | CallEnded)
+
+    def _keep(self, call_id: CallId, written: _Written) -> None:
+        """Know what was committed."""
+        live = self._live.get(call_id)
+        if live is None:
+            self._live[call_id] = _Live(
+                call=written.call,
+                touch=written.touch,
+                party=written.party,
+                recent=written.recent,
+            )
+            return
+        touch = written.touch
+        if live.chosen and not written.identified:
+            touch = replace(touch, match=live.touch.match)
+        live.chosen &= not written.identified
+        live.touch, live.party, live.recent = touch, written.party, written.recent
+
+    def _now_of(self, call_id: CallId, written: dict[CallId, _Written]) -> _Written | None:
+        if (now := written.get(call_id)) is not None:
+            return now
+        if (live := self._live.get(call_id)) is None:
+            return None
+        return _Written(call=live.call, touch=live.touch, party=live.party, recent=live.recent)
 
     async def _record(
-        self, uow: UnitOfWork, change: CallChange, staged: dict[CallId, _Live]
+        self, uow: UnitOfWork, change: CallChange, written: dict[CallId, _Written]
     ) -> None:
         """Write what the change means for the history. Repeatable until committed."""
         call = change.call
-        live = staged.get(call.id) or self._live.get(call.id)
-        if live is None:
-            live = staged[call.id] = await self._open(uow, call)
-        match change:
-            case CallChangedParty() if self._party(call) != live.party:
-                party = self._party(call)
-                found, recent = await match_party(uow, party, own=self._own)
-                touch = await uow.touches.change(live.touch.id, party=party, match=found)
-                staged[call.id] = replace(
-                    live, touch=touch, party=party, match=found, recent=tuple(recent)
+        now = self._now_of(call.id, written)
+        if now is None:
+            now = await self._open(uow, call)
+        elif now.recent is None:
+            now = replace(now, recent=await self._recent(uow, now.touch))
+        fields: dict[str, object] = {}
+        if isinstance(change, CallChangedParty | CallsMerged):
+            now, fields = await self._identify(uow, call, now)
+        if isinstance(change, CallAnswered | CallTransferred | CallsMerged | CallEnded):
+            fields |= self._talked(call, now.touch)
+        if isinstance(change, CallEnded):
+            fields |= self._final(call, now.touch)
+        if fields:
+            now = replace(now, touch=await uow.touches.change(now.touch.id, **fields))
+        written[call.id] = now
+        if isinstance(change, CallsMerged):
+            gone = self._now_of(change.merged, written)
+            if gone is not None:
+                touch = await uow.touches.change(
+                    gone.touch.id,
+                    outcome=Outcome.MERGED,
+                    ended_at=self._maybe_time(change.at),
+                    details={"merged_into": call.id},
                 )
-            case CallAnswered():
-                if user := self._talker(change):
-                    touch = await uow.touches.change(
-                        live.touch.id, agent=user.id, agent_name=user.name, team=user.team
-                    )
-                    staged[call.id] = replace(live, touch=touch)
-            case CallsMerged():
-                gone = staged.get(change.merged) or self._live.get(change.merged)
-                if gone is not None:
-                    touch = await uow.touches.change(
-                        gone.touch.id,
-                        outcome=Outcome.MERGED,
-                        ended_at=self._time(change.at),
-                        details={"merged_into": call.id},
-                    )
-                    staged[change.merged] = replace(gone, touch=touch)
-            case CallEnded():
-                touch = await uow.touches.change(live.touch.id, **self._final(live, call))
-                staged[call.id] = replace(live, touch=touch)
-            case _:
-                pass
+                written[change.merged] = replace(gone, touch=touch)
 
-    async def _open(self, uow: UnitOfWork, call: Call) -> _Live:
+    async def _open(self, uow: UnitOfWork, call: Call) -> _Written:
+        """The call's touch, new or left in progress by an earlier run of the daemon.
+
+        Who it is was seen from the call's beginning then; what the PBX lists now may be less.
+        """
         party = self._party(call)
-        found, recent = await match_party(uow, party, own=self._own)
+        at = self._time(call.started_at)
+        found, recent = await match_party(uow, party, own=self._own, at=at, recent=_RECENT + 1)
         user = self._own_caller(call)
-        touch, _ = await uow.touches.open(
+        touch, created = await uow.touches.open(
             NewTouch(
                 key=f"call:{call.id}",
                 medium=Medium.PHONE,
                 direction=Direction(call.direction.value),
                 outcome=Outcome.IN_PROGRESS,
-                at=self._time(call.started_at),
+                at=at,
                 party=party,
                 match=found,
                 agent=user.id if user else None,
@@ -355,61 +460,110 @@ class CallService:
                 subject=self._dialed(call),
             )
         )
-        if self._unfinished:
-            self._unfinished.pop(touch.key, None)
-        earlier = tuple(t for t in recent if t.id != touch.id)
-        return _Live(call=call, touch=touch, party=party, match=found, recent=earlier)
+        earlier = _earlier(recent, touch) if created else await self._recent(uow, touch)
+        return _Written(call=call, touch=touch, party=party, recent=earlier)
 
-    def _final(self, live: _Live, call: Call) -> dict[str, object]:
+    async def _identify(
+        self, uow: UnitOfWork, call: Call, now: _Written
+    ) -> tuple[_Written, dict[str, object]]:
+        """What is known better by now of who called whom."""
+        touch = now.touch
+        fields: dict[str, object] = {}
+        party = self._party(call)
+        if party != now.party:
+            fields["party"] = party
+            # A name alone makes nobody another customer, and unsays no agent's choice.
+            if (party.kind, party.address) != (touch.party.kind, touch.party.address):
+                match, recent = await match_party(
+                    uow, party, own=self._own, at=touch.at, recent=_RECENT + 1
+                )
+                fields["match"] = match
+                now = replace(now, recent=_earlier(recent, touch), identified=True)
+            now = replace(now, party=party)
+        if call.direction.value != touch.direction.value:
+            fields["direction"] = Direction(call.direction.value)
+        if (dialed := self._dialed(call)) != touch.subject:
+            fields["subject"] = dialed
+        user = self._own_caller(call)
+        if user is not None and touch.agent is None:
+            fields |= {"agent": user.id, "agent_name": user.name, "team": user.team}
+        return now, fields
+
+    async def _recent(self, uow: UnitOfWork, touch: Touch) -> tuple[Touch, ...]:
+        contact = touch.match.contact
+        if contact is None:
+            return ()
+        return _earlier(await uow.touches.of_contact(contact.contact, limit=_RECENT + 1), touch)
+
+    def _talked(self, call: Call, touch: Touch) -> dict[str, object]:
+        """The agent who talks with the customer now, if that is another one than before."""
+        user = self._talker(call)
+        if user is None or user.id == touch.agent:
+            return {}
+        return {"agent": user.id, "agent_name": user.name, "team": user.team}
+
+    def _final(self, call: Call, touch: Touch) -> dict[str, object]:
         """The fields of a touch whose call is over."""
+        details = call_record(call)
+        if call.partial:
+            details["partial"] = True
+        if _hides_number(call):
+            details["caller"] = {"number": "", "name": ""}
         fields: dict[str, object] = {
             "outcome": Outcome(call.outcome.value) if call.outcome else Outcome.UNKNOWN,
-            "ended_at": self._time(call.ended_at),
             "subject": call.queue or self._dialed(call),
             "ring_s": call.ring_s,
             "wait_s": call.wait_s,
             "talk_s": call.talk_s,
             "hold_s": call.hold_s,
-            "details": call_record(call),
+            "details": details,
         }
-        if not live.touch.team and live.rung:
+        if call.ended_at is not None:
+            fields["ended_at"] = self._time(call.ended_at)
+        elif call.started_at is None:  # a PBX that tells no times: the end is now
+            fields["ended_at"] = self._time(None)
+        rung = [user.team for user in self._rung(call) if user.team]
+        if not touch.team and self._talker(call) is None and rung:
             # Nobody talked: the missed call belongs to the team whose phones rang.
-            fields["team"] = next(iter(live.rung.values())).team
+            fields["team"] = Counter(rung).most_common(1)[0][0]
         return fields
 
     async def _settle_unfinished(self) -> None:
         """End the touches of calls that were over before we could see it: outcome unknown.
 
-        Called once the PBX has told everything that is live now.
+        Called once the PBX has told everything that is live now, and all of that is logged.
         """
-        while True:
-            try:
-                async with self._store.begin() as uow:
-                    left = self._unfinished
-                    if left is None:
-                        found = await uow.touches.unfinished(key_prefix=f"call:{self.pbx}:")
-                        left = {touch.key: touch for touch in found}
-                    alive = {f"call:{call.id}" for call in self._tracker.calls()}
-                    gone = [touch for key, touch in left.items() if key not in alive]
-                    ended = [
-                        await uow.touches.change(touch.id, outcome=Outcome.UNKNOWN)
-                        for touch in gone
-                    ]
-                    await uow.commit()
-            except StoreUnavailable as error:
-                self._say_away(error)
-                await asyncio.sleep(_RETRY_FIRST_S)
-                continue
-            self._unfinished = {}
-            for touch in ended:
-                log.info(
-                    "%s: touch %d ended while we could not see it",
-                    self.pbx,
-                    touch.id,
-                    extra={"action": "call_lost_in_gap", "pbx": self.pbx, "touch": touch.id},
-                )
-                self._publisher.publish(TouchLogged(touch=touch, team=touch.team))
+        ended: list[Touch] = []
+
+        async def settle(uow: UnitOfWork) -> None:
+            left = await uow.touches.unfinished(key_prefix=f"call:{self.pbx}:")
+            # Asked now: calls may have begun or ended since.
+            alive = {call.id for call in self._tracker.calls()}
+            alive |= self._live.keys() | {due.change.call.id for due in self._due}
+            ended[:] = [
+                await uow.touches.change(touch.id, outcome=Outcome.UNKNOWN)
+                for touch in left
+                if touch.key.removeprefix("call:") not in alive
+            ]
+
+        try:
+            await self._repeat(settle)
+        except Exception:
+            log.exception(
+                "%s: touches that were left in progress could not be ended",
+                self.pbx,
+                extra={"action": "settling_failed", "pbx": self.pbx},
+            )
             return
+        for touch in ended:
+            log.info(
+                "%s: touch %d ended while we could not see it",
+                self.pbx,
+                touch.id,
+                extra={"action": "call_lost_in_gap", "pbx": self.pbx, "touch": touch.id},
+            )
+            agents = () if touch.agent is None else (touch.agent,)
+            self._publish(TouchLogged(touch=touch, agents=agents, team=touch.team))
 
     def _say_away(self, error: StoreUnavailable) -> None:
         log.warning(
@@ -425,39 +579,26 @@ class CallService:
     def _announce(self, change: CallChange) -> Iterator[Notice]:
         """What screens are told, now that it is stored."""
         call = change.call
-        live = self._live.get(call.id)
-        if live is None:
-            return
+        live = self._live[call.id]
         live.call = call
         match change:
             case CallStarted():
-                if user := self._own_caller(call):
-                    yield self._show(live, user, ringing_at=change.at)
+                yield from self._show_own_caller(live, at=change.at)
             case CallChangedParty():
-                for user_id in list(live.pops):
-                    yield self._update(live, user_id, party=live.party, match=live.match)
+                yield from self._party_changed(live)
+                yield from self._show_own_caller(live, at=change.at)
             case CallQueued():
                 live.waiting_in = change.queue
             case CallLeftQueue():
-                live.waiting_in = ""
+                if live.waiting_in == change.queue:
+                    live.waiting_in = ""
             case CallRinging(leg=leg):
                 user = self._user(leg)
-                if user and leg.role is not LegRole.CALLER:
-                    live.rung[user.id] = user
-                    if user.id not in live.pops:
-                        yield self._show(live, user, ringing_at=change.at)
-            case CallAnswered():
+                if user and leg.role is not LegRole.CALLER and self._may_show(live, user, leg):
+                    yield self._show(live, user, ringing_at=change.at)
+            case CallAnswered(leg=leg):
                 live.waiting_in = ""
-                if user := self._talker(change):
-                    if user.id not in live.pops:
-                        yield self._show(live, user, ringing_at=None)
-                    yield self._update(
-                        live,
-                        user.id,
-                        state=PopState.CONNECTED,
-                        answered_at=self._maybe_time(change.at),
-                        waited_s=call.wait_s,
-                    )
+                yield from self._answered(live, leg, change.at)
             case CallHeld(leg=leg) | CallResumed(leg=leg):
                 user = self._user(leg)
                 if user and user.id in live.pops:
@@ -468,38 +609,84 @@ class CallService:
             case CallsMerged():
                 yield from self._merged(live, change)
             case CallEnded():
-                for user_id, pop in list(live.pops.items()):
-                    if pop.state is PopState.RINGING and call.outcome is not CallOutcome.ANSWERED:
-                        yield self._withdraw(live, user_id, _reason_of(call.outcome))
-                    else:
-                        yield self._end(live, user_id, change.at)
-                del self._live[call.id]
-                yield TouchLogged(
-                    touch=live.touch, agents=self._concerned(live), team=live.touch.team
-                )
+                yield from self._ended(live, change)
             case _:
                 pass
         yield CallChanged(call=self._live_call(live))
 
-    def _show(self, live: _Live, user: User, *, ringing_at: float | None) -> PopShown:
+    def _may_show(self, live: _Live, user: User, leg: Leg) -> bool:
+        """Not twice, and not for a phone that has stopped ringing while we waited."""
+        return user.id not in live.pops and leg.uniqueid not in self._over
+
+    def _show(
+        self,
+        live: _Live,
+        user: User,
+        *,
+        ringing_at: float | None,
+        state: PopState = PopState.RINGING,
+        answered_at: float | None = None,
+    ) -> PopShown:
         call = live.call
+        waited_s = _since(call.started_at, ringing_at) if call.queue else None
         pop = ScreenPop(
             id=f"{call.id}/{user.id}",
             agent=user.id,
             call=call.id,
             touch=live.touch.id,
-            state=PopState.RINGING,
+            state=state,
             direction=call.direction.value,
-            party=live.party,
-            match=live.match,
+            party=live.touch.party,
+            match=live.touch.match,
             dialed=self._dialed(call),
             queue=call.queue,
-            waited_s=_since(call.started_at, ringing_at) if call.queue else None,
+            waited_s=waited_s if state is PopState.RINGING else call.wait_s,
             ringing_at=self._maybe_time(ringing_at),
-            recent=live.recent,
+            answered_at=self._maybe_time(answered_at),
+            recent=live.recent or (),
         )
         live.pops[user.id] = pop
         return PopShown(pop=pop)
+
+    def _show_own_caller(self, live: _Live, *, at: float | None) -> Iterator[Notice]:
+        """The card of whom an agent dials."""
+        leg = self._own_caller_leg(live.call)
+        user = self._user(leg) if leg else None
+        if leg and user and self._may_show(live, user, leg):
+            yield self._show(live, user, ringing_at=at)
+
+    def _party_changed(self, live: _Live) -> Iterator[Notice]:
+        for user_id in list(live.pops):
+            yield self._update(
+                live,
+                user_id,
+                direction=live.call.direction.value,
+                party=live.touch.party,
+                match=live.touch.match,
+                dialed=self._dialed(live.call),
+                recent=live.recent or (),
+            )
+
+    def _answered(self, live: _Live, leg: Leg, at: float | None) -> Iterator[Notice]:
+        own = self._own_caller_leg(live.call)
+        for mine in (leg, own):
+            user = self._user(mine) if mine else None
+            if mine is None or user is None:
+                continue
+            if user.id in live.pops:
+                yield self._update(
+                    live,
+                    user.id,
+                    state=PopState.CONNECTED,
+                    answered_at=self._maybe_time(at),
+                    waited_s=live.call.wait_s,
+                    recent=live.recent or (),
+                )
+            elif self._may_show(live, user, mine):
+                yield self._show(
+                    live, user, ringing_at=None, state=PopState.CONNECTED, answered_at=at
+                )
+            return
 
     def _update(self, live: _Live, user_id: UserId, **fields: object) -> PopUpdated:
         pop = replace(live.pops[user_id], **fields)  # type: ignore[arg-type]
@@ -507,7 +694,7 @@ class CallService:
         return PopUpdated(pop=pop)
 
     def _end(self, live: _Live, user_id: UserId, at: float | None) -> PopUpdated:
-        ended = self._update(live, user_id, state=PopState.ENDED, ended_at=self._maybe_time(at))
+        ended = self._update(live, user_id, state=PopState.ENDED, ended_at=self._time(at))
         del live.pops[user_id]
         return ended
 
@@ -522,42 +709,79 @@ class CallService:
         if user is None or user.id not in live.pops:
             return
         if any(
-            other.ended_at is None and other.uniqueid != leg.uniqueid and self._user(other) == user
+            not other.ended
+            and other.uniqueid not in {leg.uniqueid} | self._over
+            and self._user(other) == user
             for other in live.call.legs
         ):
             return  # another phone of the same agent is still part of it
-        if leg.answered:
+        if leg.answered or live.pops[user.id].state is not PopState.RINGING:
             yield self._end(live, user.id, change.at)
             return
         by = self._user(change.answered_by) if change.answered_by else None
         name = by.name if by else change.answered_by.endpoint if change.answered_by else ""
-        reason = _WITHDRAWN.get(leg.result, WithdrawReason.UNKNOWN)
-        yield self._withdraw(live, user.id, reason, name)
+        yield self._withdraw(live, user.id, _why_withdrawn(live.call, leg), name)
 
     def _merged(self, live: _Live, change: CallsMerged) -> Iterator[Notice]:
         """The cards of a consult call become cards of the customer's call."""
+        yield from self._party_changed(live)
         gone = self._live.pop(change.merged, None)
         if gone is None:
             return
         for user_id, pop in list(gone.pops.items()):
             yield self._withdraw(gone, user_id, WithdrawReason.TRANSFERRED)
             user = self._directory.get(user_id)
-            if user and user_id not in live.pops and pop.state is not PopState.ENDED:
-                yield self._show(live, user, ringing_at=None)
-                if pop.state is not PopState.RINGING:
-                    yield self._update(
-                        live, user_id, state=pop.state, answered_at=self._maybe_time(change.at)
-                    )
-        live.rung |= gone.rung
+            if user and user_id not in live.pops:
+                talking = pop.state is not PopState.RINGING
+                shown = self._show(
+                    live,
+                    user,
+                    ringing_at=None,
+                    state=pop.state,
+                    answered_at=change.at if talking else None,
+                )
+                live.pops[user_id] = replace(shown.pop, ringing_at=pop.ringing_at)
+                yield PopShown(pop=live.pops[user_id])
         yield CallChanged(call=replace(self._live_call(gone), state="ended"))
 
-    def match_chosen(self, touch: Touch, recent: tuple[Touch, ...]) -> None:
-        """An agent chose who the caller is: the cards of the call go on with that."""
+    def _ended(self, live: _Live, change: CallEnded) -> Iterator[Notice]:
+        del self._live[live.call.id]
+        for user_id, pop in list(live.pops.items()):
+            if pop.state is PopState.RINGING:
+                yield self._withdraw(live, user_id, _why_ended(live.call.outcome))
+            else:
+                yield self._end(live, user_id, change.at)
+        if live.touch.outcome is not Outcome.IN_PROGRESS:  # else it could not be stored
+            yield TouchLogged(touch=live.touch, agents=self._concerned(live), team=live.touch.team)
+
+    def match_chosen(self, touch: Touch) -> None:
+        """An agent chose who an ambiguous caller is: the cards of the call go on with that."""
         for live in self._live.values():
             if live.touch.id == touch.id:
-                live.touch, live.match, live.recent = touch, touch.match, recent
-                for user_id, pop in list(live.pops.items()):
-                    live.pops[user_id] = replace(pop, match=touch.match, recent=recent)
+                live.touch = replace(live.touch, match=touch.match)
+                live.chosen, live.recent = True, None
+                for user_id, pop in live.pops.items():
+                    live.pops[user_id] = replace(pop, match=touch.match)
+
+    def _users_changed(self) -> None:
+        """Show the cards of phones whose users we did not know when they began to ring."""
+        for live in list(self._live.values()):
+            for leg in live.call.legs:
+                user = self._user(leg)
+                if user is None or leg.ended or not self._may_show(live, user, leg):
+                    continue
+                if leg.role is LegRole.CALLEE and leg.answered:
+                    self._publish(
+                        self._show(
+                            live,
+                            user,
+                            ringing_at=None,
+                            state=PopState.CONNECTED,
+                            answered_at=leg.answered_at,
+                        )
+                    )
+                elif leg.role is LegRole.CALLEE and leg.rang:
+                    self._publish(self._show(live, user, ringing_at=leg.ringing_at))
 
     # --- words ------------------------------------------------------------------------------------
 
@@ -565,33 +789,60 @@ class CallService:
         """The calls in progress that are logged."""
         return [live.call for live in self._live.values()]
 
-    def who(self, uniqueid: str) -> tuple[CallId, Party, Match] | None:
-        """The call, party and match of a channel in progress, for the queue board."""
+    def who(self, uniqueid: str) -> tuple[CallId, Party, Match | None] | None:
+        """The call, party and match of a channel in progress, for the queue board.
+
+        The match is None until the call is logged.
+        """
         for live in self._live.values():
             if any(leg.uniqueid == uniqueid for leg in live.call.legs):
-                return live.call.id, live.party, live.match
+                return live.call.id, live.touch.party, live.touch.match
+        for call in self._tracker.calls():
+            if any(leg.uniqueid == uniqueid for leg in call.legs):
+                return call.id, self._party(call), None
         return None
 
     def _user(self, leg: Leg) -> User | None:
         return self._directory.at(self.pbx, leg.endpoint) if leg.is_phone else None
 
-    def _own_caller(self, call: Call) -> User | None:
-        """The agent who dialled out, or None when the call came to us."""
+    def _own_caller_leg(self, call: Call) -> Leg | None:
+        """The phone that dialled out, or None when the call came to us."""
         if call.direction is not CallDirection.OUTBOUND:
             return None
-        callers = (leg for leg in call.legs if leg.role is LegRole.CALLER)
-        return next((user for leg in callers if (user := self._user(leg))), None)
+        return next((leg for leg in call.legs if leg.is_phone and leg.role is LegRole.CALLER), None)
 
-    def _talker(self, change: CallAnswered) -> User | None:
-        """The agent who now talks with the customer."""
-        return self._user(change.leg) or self._own_caller(change.call)
+    def _own_caller(self, call: Call) -> User | None:
+        """The agent who dialled out, or None."""
+        leg = self._own_caller_leg(call)
+        return self._user(leg) if leg else None
+
+    def _talker(self, call: Call) -> User | None:
+        """The agent who talked last with the far end; for an internal call, who was called."""
+        legs = {leg.channel: leg for leg in call.legs}
+        internal = call.direction is CallDirection.INTERNAL
+        for pair in reversed(call.talks):
+            people = [legs[channel] for channel in pair if channel in legs]
+            if not internal and all(leg.is_phone for leg in people):
+                continue  # an agent asks a colleague
+            for leg in people:
+                if internal and leg.role is LegRole.CALLER:
+                    continue
+                if user := self._user(leg):
+                    return user
+        return None
+
+    def _rung(self, call: Call) -> list[User]:
+        """The agents whose phones rang, once each, in order."""
+        rung = (leg for leg in call.legs if leg.rang and leg.role is not LegRole.CALLER)
+        users = (self._user(leg) for leg in rung)
+        return list({user.id: user for user in users if user}.values())
 
     def _party(self, call: Call) -> Party:
         """The far end of the call: the customer, or for an internal call the colleague."""
         if call.direction is CallDirection.OUTBOUND:
             return normalise(call.dialed, self._rules)
-        if call.presentation.startswith("prohib"):
-            return Party(kind=PartyKind.WITHHELD, address="", raw="", name="")
+        if _hides_number(call):
+            return Party(kind=PartyKind.WITHHELD, address="")
         party = normalise(call.caller.number, self._rules, name=call.caller.name)
         if call.direction is CallDirection.INTERNAL:
             return replace(party, kind=PartyKind.INTERNAL, address=call.caller.number)
@@ -604,11 +855,14 @@ class CallService:
 
     def _concerned(self, live: _Live) -> tuple[UserId, ...]:
         """Whom the touch is for: who took part, whose phone rang, who owns the customer."""
-        found = dict.fromkeys(live.rung)
+        found: dict[UserId, None] = {user.id: None for user in self._rung(live.call)}
+        for leg in live.call.legs:
+            if (leg.answered or leg.role is LegRole.CALLER) and (user := self._user(leg)):
+                found[user.id] = None
         if live.touch.agent is not None:
             found[live.touch.agent] = None
-        if live.match.contact and live.match.contact.owner is not None:
-            found[live.match.contact.owner] = None
+        if live.touch.match.contact and live.touch.match.contact.owner is not None:
+            found[live.touch.match.contact.owner] = None
         return tuple(found)
 
     def _live_call(self, live: _Live) -> LiveCall:
@@ -618,8 +872,8 @@ class CallService:
             pbx=self.pbx,
             direction=call.direction.value,
             state=_state(live),
-            party=live.party,
-            match=live.match,
+            party=live.touch.party,
+            match=live.touch.match,
             dialed=self._dialed(call),
             queue=call.queue,
             started_at=self._time(call.started_at),
@@ -632,13 +886,16 @@ class CallService:
                     state=_leg_state(leg),
                 )
                 for leg in call.legs
-                if leg.is_phone and leg.ended_at is None
+                if leg.is_phone and not leg.ended
             ),
             team=live.touch.team,
         )
 
     def _time(self, at: float | None) -> datetime:
-        return datetime.fromtimestamp(self._now() if at is None else at, UTC)
+        try:
+            return datetime.fromtimestamp(self._now() if at is None else at, UTC)
+        except (ValueError, OverflowError, OSError):  # a PBX with a clock beyond all years
+            return datetime.fromtimestamp(self._now(), UTC)
 
     def _maybe_time(self, at: float | None) -> datetime | None:
         return None if at is None else self._time(at)
@@ -652,7 +909,7 @@ def _state(live: _Live) -> str:
         return "held"
     if live.waiting_in:
         return "queued"
-    present = [leg for leg in call.legs if leg.ended_at is None]
+    present = [leg for leg in call.legs if not leg.ended]
     if call.answered_at is not None and any(leg.answered for leg in present):
         return "talking"
     if any(leg.rang and not leg.answered for leg in present):
@@ -670,8 +927,29 @@ def _since(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else max(0.0, end - start)
 
 
-def _reason_of(outcome: CallOutcome | None) -> WithdrawReason:
+def _earlier(recent: Sequence[Touch], touch: Touch) -> tuple[Touch, ...]:
+    """What was before this touch."""
+    return tuple(other for other in recent if other.id != touch.id)[:_RECENT]
+
+
+def _hides_number(call: Call) -> bool:
+    """Whether the caller does not want to be known (`CID-CallingPres`, RFC 3323)."""
+    return call.presentation.startswith("prohib")
+
+
+def _why_withdrawn(call: Call, leg: Leg) -> WithdrawReason:
+    if leg.role is LegRole.CALLER and leg.result is LegResult.CANCELLED:
+        return WithdrawReason.ENDED  # the agent gave up dialling
+    forwards = (t for t in call.transfers if t.kind is TransferKind.FORWARD)
+    if any(transfer.by == leg.channel for transfer in forwards):
+        return WithdrawReason.FORWARDED
+    return _WITHDRAWN.get(leg.result, WithdrawReason.UNKNOWN)
+
+
+def _why_ended(outcome: CallOutcome | None) -> WithdrawReason:
     match outcome:
+        case CallOutcome.ANSWERED:
+            return WithdrawReason.ENDED
         case CallOutcome.ABANDONED:
             return WithdrawReason.ABANDONED
         case CallOutcome.BUSY:

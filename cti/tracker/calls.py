@@ -135,6 +135,7 @@ class LiveLeg:
             ringing_at=self.ringing_at,
             answered_at=self.answered_at,
             ended_at=self.ended_at,
+            ended=self.ended,
             held_s=(_total(self.holds, now) or 0.0) if self.holds else 0.0,
             hangup_cause=self.cause,
         )
