@@ -80,7 +80,7 @@ class People:
             result=MatchResult.KNOWN,
             party=party.address,
             candidates=(self.candidate(name),),
-            reasons=reasons or ("exact number", "direct line"),
+            reasons=reasons or ("exact number, mobile",),
         )
 
     def ambiguous(self, names: list[str], party: Party, *reasons: str) -> Match:
@@ -97,8 +97,8 @@ def no_match(party: Party, result: MatchResult = MatchResult.UNKNOWN) -> Match:
     """It is nobody that we know."""
     reasons = {
         MatchResult.UNKNOWN: ("no contact has this number",),
-        MatchResult.WITHHELD: ("the caller withheld the number",),
-        MatchResult.INTERNAL: ("an extension of this PBX",),
+        MatchResult.WITHHELD: ("number withheld",),
+        MatchResult.INTERNAL: ("internal extension",),
     }
     return Match(result=result, party=party.address, reasons=reasons.get(result, ()))
 

@@ -8,10 +8,22 @@ from datetime import UTC, datetime
 
 from playwright.sync_api import expect
 
-from crm_core.model import Match, MatchResult, Party, Touch, TouchId
+from crm_core.model import (
+    Direction,
+    Match,
+    MatchResult,
+    Medium,
+    Outcome,
+    Party,
+    PartyKind,
+    Touch,
+    TouchId,
+)
 from crm_core.notices import (
     CallChanged,
     LinkChanged,
+    Notice,
+    Noticed,
     PopShown,
     PopState,
     PopUpdated,
@@ -70,7 +82,7 @@ def test_a_card_appears_follows_the_call_and_stays_when_it_ends(desk: Desk) -> N
     expect(card).to_contain_text("Boğaziçi Denizcilik A.Ş.")
     expect(card).to_contain_text("0532 000 11 22")
     expect(card).to_contain_text("Türkiye")
-    expect(card).to_contain_text("exact number")
+    expect(card.locator(".reasons")).to_have_text("exact number, mobile")
     expect(card).to_contain_text("Queue Support")
     expect(card).to_contain_text("0850 000 10 00")
     expect(card).to_contain_text("Renewal of the annual contract")
@@ -155,6 +167,112 @@ def test_an_ambiguous_caller_is_chosen_by_a_key_and_stays_chosen(desk: Desk) -> 
     page.keyboard.press("2")
     expect(card.locator("h2")).to_have_text("Elif ŞahinVIP")
     expect(card).to_contain_text("chosen by Ece Yılmaz")
+
+
+def last_touch(desk: Desk, result: MatchResult) -> Touch:
+    async def read() -> Touch:
+        async with desk.server.store.begin() as uow:
+            touches, _ = await uow.touches.page(limit=50)
+            return next(one for one in touches if one.match.result is result)
+
+    return desk.server.run(read())
+
+
+def test_an_unknown_caller_is_found_by_name_and_becomes_known(desk: Desk) -> None:
+    page = desk.page()
+    ring(desk, "u", STRANGER, no_match(STRANGER), touch=last_touch(desk, MatchResult.UNKNOWN).id)
+    card = page.locator(".card")
+    expect(card).to_have_attribute("data-result", "unknown")
+    card.get_by_role("combobox").fill("bennett")
+    card.get_by_role("option", name="Olivia Bennett").click()
+    card.get_by_role("button", name="Someone else").click()
+    card.get_by_role("combobox").fill("karag")
+    card.get_by_role("option", name="Zeynep Karagöz").click()
+    card.get_by_role("button", name="Save as Zeynep Karagöz").click()
+    expect(card.locator("h2")).to_have_text("Zeynep KaragözVIP")
+    expect(card.locator(".reasons")).to_have_text("chosen by Ece Yılmaz")
+    expect(card).to_contain_text("Renewal of the annual contract")
+    row = page.locator(".touch-row").filter(has_text="Missed call").filter(has_text="0555")
+    expect(row).to_have_count(0)
+
+
+def test_who_it_was_can_be_said_after_the_call(desk: Desk) -> None:
+    page = desk.page()
+    ambiguous = page.locator('.touch-row[data-result="ambiguous"]')
+    ambiguous.get_by_role("button").click()
+    ambiguous.get_by_role("button", name="Elif Şahin").click()
+    expect(ambiguous).to_have_count(0)
+    expect(page.locator(".touch-row").filter(has_text="Elif Şahin")).to_have_count(1)
+
+    unknown = page.locator('.touch-row[data-result="unknown"]')
+    unknown.get_by_role("button").click()
+    expect(unknown.get_by_role("button").first).to_have_attribute("aria-expanded", "true")
+    unknown.get_by_role("combobox").fill("bennett")
+    unknown.get_by_role("option", name="Olivia Bennett").click()
+    unknown.get_by_role("button", name="Save as Olivia Bennett").click()
+    expect(unknown).to_have_count(0)
+    found = last_touch(desk, MatchResult.KNOWN)
+    assert found.match.contact is not None
+    expect(page.locator('.touch-row[data-result="withheld"] button')).to_have_count(0)
+
+
+def mail(number: int, name: str, subject: str, match: Match) -> list[Notice]:
+    party = Party(kind=PartyKind.EMAIL, address=f"{number}@example.com", name=name)
+    touch = Touch(
+        id=TouchId(number),
+        key=f"mail:{number}",
+        medium=Medium.EMAIL,
+        direction=Direction.INBOUND,
+        outcome=Outcome.RECEIVED,
+        at=datetime.now(UTC),
+        party=party,
+        match=match,
+        team="support",
+        subject=subject,
+    )
+    values = {
+        "from": name,
+        "address": party.address,
+        "subject": subject,
+        "mailbox": "support",
+        "touch": str(number),
+    }
+    return [
+        TouchLogged(touch=touch, team="support"),
+        Noticed(code="mail_received", values=values, team="support"),
+    ]
+
+
+def test_a_mail_is_said_in_one_line_that_moves_nothing_and_goes_by_itself(desk: Desk) -> None:
+    page = desk.page()
+    zeynep_rings(desk)
+    card = page.locator(".card")
+    expect(card).to_be_visible()
+    page.wait_for_timeout(300)  # the card has arrived
+    before = card.bounding_box()
+    olivia = desk.people.known("Olivia Bennett", ZEYNEP, "exact address")
+    desk.server.publish(
+        *mail(8001, HOSTILE, "", no_match(STRANGER)),
+        *mail(8002, "Olivia Bennett", "<b>Thank you!</b>", olivia),
+    )
+    toast = page.locator(".toast")
+    line = toast.get_by_role("status")
+    expect(line).to_have_text("Mail from Olivia Bennett: <b>Thank you!</b>")
+    assert card.bounding_box() == before
+    toast.get_by_role("button", name="Open contact").click()
+    expect(page.locator(".panel h2")).to_have_text("Olivia Bennett")
+    expect(toast).to_have_count(0)
+
+    desk.server.publish(*mail(8003, HOSTILE, "", no_match(STRANGER)))
+    expect(line).to_have_text(f"Mail from {HOSTILE}")
+    expect(toast.get_by_role("button")).to_have_count(1)  # only to close it
+    page.mouse.move(5, 700)  # it stays as long as a hand is on it
+    expect(toast).to_have_count(0, timeout=12_000)
+
+    desk.server.publish(
+        Noticed(code="mail_set_aside", values={"mailbox": "support", "uid": "7"}, team="support")
+    )
+    expect(line).to_contain_text("A mail in the mailbox “support” could not be read")
 
 
 def test_unknown_withheld_and_internal_callers_look_different(desk: Desk) -> None:
@@ -272,7 +390,12 @@ def test_a_contact_is_found_and_opened_by_the_keyboard_alone(desk: Desk) -> None
     page.keyboard.press("Enter")
     panel = page.locator(".panel")
     expect(panel.locator("h2")).to_have_text("Zeynep KaragözVIP")
-    expect(panel).to_contain_text("zeynep.karagoz@bogazici.example")
+    expect(panel.get_by_role("link", name="0532 000 11 22")).to_have_attribute(
+        "href", "tel:+905320001122"
+    )
+    expect(panel.get_by_role("link", name="zeynep.karagoz@bogazici.example")).to_have_attribute(
+        "href", "mailto:zeynep.karagoz@bogazici.example"
+    )
     expect(panel).to_contain_text("shared")
     expect(panel).to_contain_text("Contract renewal is due in January.")
     expect(panel.locator(".history > li")).to_have_count(4)
@@ -299,8 +422,10 @@ def test_the_page_speaks_three_languages(desk: Desk) -> None:
     page.get_by_label("Language").select_option("tr")
     expect(page.locator("html")).to_have_attribute("lang", "tr")
     expect(page.locator(".card .status")).to_contain_text("Çalıyor")
+    expect(page.locator(".card .reasons")).to_have_text("numara birebir aynı, cep")
     page.get_by_label("Dil").select_option("ru")
     expect(page.locator(".card")).to_contain_text("Турция")
+    expect(page.locator(".card .reasons")).to_have_text("номер совпал, мобильный")
     page.reload()
     expect(page.locator(".connection")).to_have_text("На связи")
 

@@ -18,6 +18,7 @@ export interface AccountBody {
 export interface PointBody {
   kind: string;
   value: string;
+  display: string;
   label: string;
   shared: boolean;
   valid_from: string | null;

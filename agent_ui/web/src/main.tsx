@@ -12,6 +12,7 @@ import { t } from "./i18n.ts";
 import { Board } from "./pages/board.tsx";
 import { Desk } from "./pages/desk.tsx";
 import { SignIn } from "./pages/signin.tsx";
+import { Toast } from "./parts/toast.tsx";
 import { TopBar, Troubles } from "./parts/top_bar.tsx";
 import { followPrefs, settleLanguage } from "./prefs.ts";
 import { startRinging } from "./ring.ts";
@@ -34,6 +35,7 @@ function App() {
       <TopBar />
       <Troubles />
       {page.value === "board" ? <Board /> : <Desk />}
+      <Toast />
       <p class="unseen" role="alert">
         {spoken.value}
       </p>

@@ -4,8 +4,22 @@ import { computed, signal } from "@preact/signals";
 import { api, type Listing, Problem } from "./api.ts";
 import { apply, dismiss, type Live, NOTHING, ordered, putTouch, sweep } from "./live.ts";
 import { settleLanguage } from "./prefs.ts";
-import type { NoticeFrame, ServerMessage, TouchBody, UserBody } from "./protocol.ts";
+import type { CandidateBody, NoticeFrame, ServerMessage, TouchBody, UserBody } from "./protocol.ts";
 import { connect, link, send, serverNow } from "./socket.ts";
+import { isWarning } from "./words.ts";
+
+/** A notice on the screen. */
+export interface Told {
+  readonly frame: NoticeFrame;
+  /** The contact it is about, to open. */
+  readonly contact: CandidateBody | null;
+  /** When it goes away, by this computer's clock in milliseconds. */
+  readonly until: number;
+}
+
+/** How long a notice stays: time to read a line; what asks for an action stays longer. */
+const NOTICE_MS = 8_000;
+const WARNING_MS = 30_000;
 
 export type Page = "desk" | "board" | "signin";
 
@@ -23,7 +37,10 @@ export const queues = computed(() => live.value.queues);
 export const agents = computed(() => live.value.agents);
 export const links = computed(() => live.value.links);
 export const linksDown = computed(() => [...links.value.values()].filter((one) => !one.up));
-export const notices = signal<readonly NoticeFrame[]>([]);
+/** The last notice, until its time is over. */
+export const notice = signal<Told | null>(null);
+/** A hand or the keyboard is on the notice: it does not go away meanwhile. */
+export const noticeHeld = signal(false);
 
 /** Server time in milliseconds, renewed every second: whoever shows a running time reads it. */
 export const now = signal(Date.now());
@@ -82,6 +99,26 @@ export async function signOut(): Promise<void> {
 // --- what the server pushes -------------------------------------------------------------------
 
 const acknowledged = new Set<string>();
+/** Who the last touches were with: a notice names its touch, which comes just before it. */
+const lately = new Map<string, CandidateBody | null>();
+const LATELY_KEPT = 50;
+
+function tell(frame: NoticeFrame): void {
+  notice.value = {
+    frame,
+    contact: lately.get(frame.values["touch"] ?? "") ?? null,
+    until: Date.now() + (isWarning(frame) ? WARNING_MS : NOTICE_MS),
+  };
+}
+
+function remember({ id, contact }: TouchBody): void {
+  lately.delete(String(id));
+  lately.set(String(id), contact);
+  for (const old of lately.keys()) {
+    if (lately.size <= LATELY_KEPT) break;
+    lately.delete(old);
+  }
+}
 
 function received(frame: ServerMessage): void {
   switch (frame.type) {
@@ -90,13 +127,14 @@ function received(frame: ServerMessage): void {
       version.value = frame.version;
       break;
     case "touch":
+      remember(frame.touch);
       touches.value = {
         ...touches.value,
         items: putTouch(touches.value.items, frame.touch, touches.value.medium),
       };
       break;
     case "notice":
-      notices.value = [...notices.value, frame].slice(-3);
+      tell(frame);
       break;
     default:
       live.value = apply(live.value, frame);
@@ -120,6 +158,9 @@ export function startClock(): void {
   setInterval(() => {
     now.value = serverNow();
     live.value = sweep(live.value, now.value, heldCard.value);
+    if (notice.value !== null && !noticeHeld.value && Date.now() >= notice.value.until) {
+      notice.value = null;
+    }
   }, 1000);
   link.subscribe(({ phase }) => {
     if (phase === "signed_out") left("ended");

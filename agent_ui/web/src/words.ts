@@ -2,7 +2,7 @@
 
 import { country, plain } from "./format.ts";
 import { isKey, type Key, language, t } from "./i18n.ts";
-import type { MatchBody, PartyBody, PopBody, TouchBody } from "./protocol.ts";
+import type { MatchBody, NoticeFrame, PartyBody, PopBody, TouchBody } from "./protocol.ts";
 
 /** The one contact that a match stands for, if it stands for one. */
 export function knownContact(match: MatchBody | null) {
@@ -46,6 +46,37 @@ export function countryOf(party: PartyBody): string {
 export function coded(prefix: string, code: string): string {
   const key = `${prefix}.${code}`;
   return isKey(key) ? t(key) : plain(code.replaceAll("_", " "));
+}
+
+/** What a number or address is for: the usual words in the reader's language, others as they are. */
+export function labelName(label: string): string {
+  const key = `label.${label.trim().toLowerCase()}`;
+  return isKey(key) ? t(key) : label;
+}
+
+/** Something is wrong: it stays longer. */
+export function isWarning({ code }: NoticeFrame): boolean {
+  return code !== "mail_received";
+}
+
+interface NoticeText {
+  /** The sentence, with `values` in its places. */
+  readonly key: Key | null;
+  readonly values: Readonly<Record<string, string>>;
+  /** What to say when there is no such sentence: a newer server knows more than we do. */
+  readonly plain: string;
+}
+
+/** A notice as a sentence. */
+export function noticeText({ code, values }: NoticeFrame): NoticeText {
+  const bare = code === "mail_received" && !values["subject"]?.trim();
+  const key = `notice.${bare ? "mail_received_bare" : code}`;
+  const rest = Object.values(values).filter((value) => value !== "");
+  return {
+    key: isKey(key) ? key : null,
+    values,
+    plain: plain([code.replaceAll("_", " "), ...rest].join(" · ")),
+  };
 }
 
 /** A missed call: inbound, and nobody of ours answered it. */

@@ -12,6 +12,8 @@ import {
   type Text,
   t,
 } from "../src/i18n.ts";
+import { readReason } from "../src/reasons.ts";
+import { labelName, noticeText } from "../src/words.ts";
 
 const forms = (text: Text) => (typeof text === "string" ? [text] : Object.values(text));
 const places = (text: Text) =>
@@ -60,6 +62,55 @@ test("the language is the first that we speak", () => {
   assert.equal(regional("en", ["en-US", "tr"]), "en-US");
   assert.equal(regional("en", ["tr"]), "en-GB");
   assert.equal(regional("tr", ["en-US"]), "tr");
+});
+
+const said = (sentence: string) => {
+  const reason = readReason(sentence);
+  assert.ok(reason !== null, sentence);
+  return (["en", "tr", "ru"] as const).map((lang) =>
+    pattern(lang, reason.key, { count: Number(reason.values["count"] ?? 0) }).replace(
+      /\{(\w+)\}/g,
+      (_, name) => reason.values[name] ?? "?",
+    ),
+  );
+};
+
+test("reasons of the server are said in the reader's language", () => {
+  assert.deepEqual(said("exact number, mobile"), [
+    "exact number, mobile",
+    "numara birebir aynı, mobile",
+    "номер совпал, mobile",
+  ]);
+  assert.deepEqual(said("shared number of Yıldız, 3 contacts"), [
+    "shared number of Yıldız, 3 contacts",
+    "ortak numara (Yıldız), 3 kişi",
+    "общий номер (Yıldız), 3 контакта",
+  ]);
+  assert.deepEqual(said("9 contacts have this number at 2 accounts: Tide, Acme"), [
+    "9 contacts have this number, at Tide, Acme",
+    "bu numara 9 kişide kayıtlı: Tide, Acme",
+    "этот номер есть у 9 контактов: Tide, Acme",
+  ]);
+  assert.deepEqual(said("chosen by Ece"), ["chosen by Ece", "seçen: Ece", "выбор сделан: Ece"]);
+  assert.equal(readReason("the stars say so"), null);
+});
+
+test("usual labels of numbers have a name, others stay as they are", () => {
+  language.value = "tr";
+  assert.equal(labelName("Mobile"), "cep");
+  assert.equal(labelName("Yazlık"), "Yazlık");
+  language.value = "en";
+});
+
+test("a notice is a sentence; one that we do not know is at least readable", () => {
+  const told = (code: string, values: Record<string, string>) =>
+    noticeText({ type: "notice", seq: 1, at: "", code, values });
+  assert.equal(told("mail_received", { from: "A", subject: "B" }).key, "notice.mail_received");
+  assert.equal(told("mail_received", { from: "A", subject: " " }).key, "notice.mail_received_bare");
+  assert.equal(told("mail_set_aside", { mailbox: "M", uid: "4" }).key, "notice.mail_set_aside");
+  const unknown = told("moon_is_full", { where: "here", why: "", who: "m\u202ee" });
+  assert.equal(unknown.key, null);
+  assert.equal(unknown.plain, "moon is full · here · me");
 });
 
 test("durations", () => {

@@ -1,16 +1,15 @@
 /** The pop card: who is calling, why we think so, and what was before. */
 
 import { useEffect, useState } from "preact/hooks";
-import { api, Problem } from "../api.ts";
 import { duration } from "../format.ts";
 import { type Key, t } from "../i18n.ts";
 import type { Card } from "../live.ts";
-import type { CandidateBody, PopBody } from "../protocol.ts";
+import type { PopBody } from "../protocol.ts";
 import { acknowledge, dismissCard, heldCard, openContact } from "../store.ts";
 import { callerName, countryOf, knownContact, partyName } from "../words.ts";
+import { Candidates, LookUp } from "./choose.tsx";
 import { Icon, type IconName } from "./icon.tsx";
-import { ContactSearch } from "./search.tsx";
-import { Name, Running, RunningOn, Sentence, Tier } from "./text.tsx";
+import { Name, ReasonText, Running, RunningOn, Sentence, Tier } from "./text.tsx";
 import { TouchLine } from "./touch_row.tsx";
 
 const RESULT_ICON: Record<PopBody["match"]["result"], IconName> = {
@@ -116,65 +115,6 @@ function Number_({ pop }: { pop: PopBody }) {
   );
 }
 
-/** Make the choice of a person, or say why it did not work. */
-function useChoice(pop: PopBody) {
-  const [chosen, setChosen] = useState<number | null>(null);
-  const [error, setError] = useState("");
-  const choose = async (contact: CandidateBody) => {
-    setChosen(contact.contact);
-    setError("");
-    try {
-      await api.choose(pop.touch, contact.contact);
-    } catch (problem) {
-      setChosen(null);
-      setError(
-        problem instanceof Problem && problem.status === 0
-          ? t("error.unreachable")
-          : t("pop.choose_failed"),
-      );
-    }
-  };
-  return { chosen, error, choose };
-}
-
-function Candidates({ pop, first }: { pop: PopBody; first: boolean }) {
-  const { chosen, error, choose } = useChoice(pop);
-  return (
-    <fieldset class="candidates">
-      <legend>{t("pop.who")}</legend>
-      {pop.match.candidates.map((candidate, index) => (
-        <button
-          key={candidate.contact}
-          type="button"
-          class="candidate"
-          disabled={chosen !== null}
-          aria-busy={chosen === candidate.contact}
-          {...(first && index < 9 ? { "data-shortcut": String(index + 1) } : {})}
-          onClick={() => void choose(candidate)}
-        >
-          {first && index < 9 && (
-            <span class="key" aria-hidden="true">
-              {index + 1}
-            </span>
-          )}
-          <span class="name">
-            <Name>{candidate.name}</Name>
-            <Tier tier={candidate.tier} />
-          </span>
-          <span class="account">
-            <Name>{[candidate.account, candidate.external_id].filter(Boolean).join(" · ")}</Name>
-          </span>
-        </button>
-      ))}
-      {error !== "" && (
-        <p class="error" role="alert">
-          {error}
-        </p>
-      )}
-    </fieldset>
-  );
-}
-
 function Who({ pop }: { pop: PopBody }) {
   const contact = knownContact(pop.match);
   const { match, party } = pop;
@@ -214,8 +154,8 @@ function Who({ pop }: { pop: PopBody }) {
       {match.reasons.length > 0 && (
         <ul class="reasons" aria-label={t("pop.reasons")}>
           {match.reasons.map((reason) => (
-            <li key={reason} lang="en">
-              <Name>{reason}</Name>
+            <li key={reason}>
+              <ReasonText sentence={reason} />
             </li>
           ))}
         </ul>
@@ -229,25 +169,11 @@ function Who({ pop }: { pop: PopBody }) {
   );
 }
 
-/** Nobody known is calling: ask, and find the person by name. */
-function LookUp({ hint }: { hint: Key }) {
-  return (
-    <div class="look-up">
-      <p>{t(hint)}</p>
-      <ContactSearch
-        label={t("pop.look_up")}
-        placeholder={t("search.placeholder")}
-        onPick={(contact) => {
-          openContact.value = contact.id;
-        }}
-      />
-    </div>
-  );
-}
-
 function Before({ pop, first }: { pop: PopBody; first: boolean }) {
   const { result } = pop.match;
-  if (result === "ambiguous") return <Candidates pop={pop} first={first} />;
+  if (result === "ambiguous") {
+    return <Candidates touch={pop.touch} candidates={pop.match.candidates} keys={first} />;
+  }
   if (pop.recent.length > 0) {
     return (
       <section class="before">
@@ -261,7 +187,8 @@ function Before({ pop, first }: { pop: PopBody; first: boolean }) {
     );
   }
   if (result === "known") return <p class="before empty">{t("pop.first_time")}</p>;
-  if (result === "unknown" || result === "withheld") return <LookUp hint={`pop.hint_${result}`} />;
+  if (result === "unknown") return <LookUp touch={pop.touch} hint="pop.hint_unknown" />;
+  if (result === "withheld") return <LookUp touch={null} hint="pop.hint_withheld" />;
   return null;
 }
 

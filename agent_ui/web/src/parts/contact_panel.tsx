@@ -1,11 +1,11 @@
 /** The side panel: a contact with numbers, addresses, notes and history. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api, type ContactBody, type ContactWithTouches, Problem } from "../api.ts";
+import { api, type ContactBody, type ContactWithTouches, type PointBody, Problem } from "../api.ts";
 import { t } from "../i18n.ts";
 import type { TouchBody } from "../protocol.ts";
 import { openContact } from "../store.ts";
-import { coded } from "../words.ts";
+import { coded, labelName } from "../words.ts";
 import { Icon } from "./icon.tsx";
 import { Name, Tier } from "./text.tsx";
 import { TouchLine } from "./touch_row.tsx";
@@ -30,6 +30,20 @@ async function load(id: number): Promise<Loaded> {
   }
 }
 
+/** The way to call or write: a number without spaces, an address with every sign made safe. */
+function PointLink({ point }: { point: PointBody }) {
+  const text = <Name>{point.display}</Name>;
+  if (point.valid_to !== null) return text;
+  if (point.kind === "phone" && /^\+?\d+$/.test(point.value)) {
+    return <a href={`tel:${point.value}`}>{text}</a>;
+  }
+  if (point.kind === "email") {
+    const [local = "", domain = ""] = point.value.split(/@(?=[^@]*$)/);
+    return <a href={`mailto:${encodeURIComponent(local)}@${encodeURIComponent(domain)}`}>{text}</a>;
+  }
+  return text;
+}
+
 function Points({ contact }: { contact: ContactBody }) {
   return (
     <ul class="points">
@@ -37,10 +51,10 @@ function Points({ contact }: { contact: ContactBody }) {
         <li key={`${point.kind}${point.value}`} data-past={point.valid_to !== null}>
           <Icon name={point.kind === "email" ? "mail" : "phone"} />
           <span class={point.kind === "phone" ? "value digits" : "value"}>
-            <Name>{point.value}</Name>
+            <PointLink point={point} />
           </span>
           <span class="label">
-            {point.label !== "" && <Name>{point.label}</Name>}
+            {point.label !== "" && <Name>{labelName(point.label)}</Name>}
             {point.shared && <span class="tag">{t("contact.shared")}</span>}
             {point.valid_to !== null && <span class="tag">{t("contact.past")}</span>}
           </span>

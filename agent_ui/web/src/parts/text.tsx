@@ -3,17 +3,44 @@
 import type { ComponentChildren } from "preact";
 import { ago, clockTime, duration, fullTime, since } from "../format.ts";
 import { type Key, language, pattern, region, split } from "../i18n.ts";
+import { readReason } from "../reasons.ts";
 import { now } from "../store.ts";
+import { labelName } from "../words.ts";
 
 /** A name from outside: it keeps its own direction and cannot turn its surroundings. */
 export function Name({ children }: { children: string }) {
   return <bdi>{children}</bdi>;
 }
 
+interface SentenceProps {
+  id: Key;
+  values: Record<string, ComponentChildren>;
+  /** Chooses the plural, and stands in the place `count`. */
+  count?: number;
+}
+
 /** The sentence of a key, with elements in its places. */
-export function Sentence({ id, values }: { id: Key; values: Record<string, ComponentChildren> }) {
-  const parts = split(pattern(language.value, id));
+export function Sentence({ id, values, count = 0 }: SentenceProps) {
+  const parts = split(pattern(language.value, id, { count }));
   return <>{parts.map((part, index) => (index % 2 === 0 ? part : values[part]))}</>;
+}
+
+/** One reason of a match. */
+export function ReasonText({ sentence }: { sentence: string }) {
+  const reason = readReason(sentence);
+  if (reason === null) {
+    return (
+      <span lang="en">
+        <Name>{sentence}</Name>
+      </span>
+    );
+  }
+  const values = Object.entries(reason.values).map(([name, value]) => [
+    name,
+    <Name key={name}>{name === "label" ? labelName(value) : value}</Name>,
+  ]);
+  const count = Number(reason.values["count"] ?? 0);
+  return <Sentence id={reason.key} values={Object.fromEntries(values)} count={count} />;
 }
 
 /** Seconds that run from a time of the server; they stand still when `until` is given. */

@@ -11,7 +11,6 @@ import {
   go,
   linksDown,
   mayBoard,
-  notices,
   now,
   openContact,
   page,
@@ -19,7 +18,7 @@ import {
   user,
   version,
 } from "../store.ts";
-import { coded, linkConsequence, linkName } from "../words.ts";
+import { linkConsequence, linkName } from "../words.ts";
 import { Icon } from "./icon.tsx";
 import { ContactSearch } from "./search.tsx";
 import { ClockTime, Name, Sentence } from "./text.tsx";
@@ -80,30 +79,6 @@ export function Troubles() {
               </small>
             )}
           </span>
-        </p>
-      ))}
-      {notices.value.map((notice) => (
-        <p class="trouble notice" key={notice.seq}>
-          <Icon name="bell" />
-          <span>
-            {coded("notice", notice.code)}
-            {Object.values(notice.values).map((value) => (
-              <small key={value}>
-                <Name>{value}</Name>
-              </small>
-            ))}
-          </span>
-          <button
-            type="button"
-            class="quiet small"
-            title={t("notice.close")}
-            onClick={() => {
-              notices.value = notices.value.filter((other) => other !== notice);
-            }}
-          >
-            <Icon name="close" />
-            <span class="unseen">{t("notice.close")}</span>
-          </button>
         </p>
       ))}
     </div>

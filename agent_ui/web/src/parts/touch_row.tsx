@@ -1,10 +1,12 @@
 /** One touch as a line: in the list, on a card, and in a contact's history. */
 
+import { useState } from "preact/hooks";
 import { daysBetween, duration } from "../format.ts";
 import { t } from "../i18n.ts";
 import type { TouchBody } from "../protocol.ts";
 import { now, openContact } from "../store.ts";
 import { isMissed, partyName, touchKind } from "../words.ts";
+import { Candidates, LookUp } from "./choose.tsx";
 import { Icon, type IconName } from "./icon.tsx";
 import { Ago, ClockTime, Name, Tier } from "./text.tsx";
 
@@ -78,10 +80,17 @@ function unnamed({ match }: TouchBody): string {
   }
 }
 
+/** Whether someone can still say who it was. */
+function isOpen({ match }: TouchBody): boolean {
+  return match.result === "ambiguous" || match.result === "unknown";
+}
+
 /** A row of the list of recent touches: first who, then what. */
 export function TouchRow({ touch }: { touch: TouchBody }) {
   const { contact, match, party } = touch;
   const account = contact?.account || touch.account;
+  const [choosing, setChoosing] = useState(false);
+  const open = contact === null && touch.outcome !== "in_progress" && isOpen(touch);
   const body = (
     <>
       <Icon name={touchIcon(touch)} />
@@ -96,6 +105,7 @@ export function TouchRow({ touch }: { touch: TouchBody }) {
         </span>
         <span class="account">
           {contact === null ? unnamed(touch) : <Name>{account || partyName(party)}</Name>}
+          {open && <Icon name="down" />}
         </span>
       </div>
       <div class="what">
@@ -114,9 +124,28 @@ export function TouchRow({ touch }: { touch: TouchBody }) {
   );
   return (
     <li class="touch-row" data-missed={isMissed(touch)} data-result={match.result}>
-      {contact === null ? (
-        <div class="row">{body}</div>
-      ) : (
+      {contact === null && !open && <div class="row">{body}</div>}
+      {open && (
+        <button
+          type="button"
+          class="row"
+          aria-expanded={choosing}
+          title={t("choose.title")}
+          onClick={() => setChoosing(!choosing)}
+        >
+          {body}
+        </button>
+      )}
+      {open && choosing && (
+        <div class="choose">
+          {match.result === "ambiguous" ? (
+            <Candidates touch={touch.id} candidates={match.candidates} question="choose.who" />
+          ) : (
+            <LookUp touch={touch.id} hint="choose.who" />
+          )}
+        </div>
+      )}
+      {contact !== null && (
         <button
           type="button"
           class="row"
