@@ -335,7 +335,8 @@ class _Touches:
     async def of_contact(self, contact: ContactId, *, limit: int = 5) -> list[Touch]:
         tables = await self._unit.reading()
         found = (tables.touches[id_] for id_ in tables.touches_of.get(contact, ()))
-        return sorted(found, key=_age, reverse=True)[:limit]
+        shown = (touch for touch in found if touch.outcome is not Outcome.MERGED)
+        return sorted(shown, key=_age, reverse=True)[:limit]
 
     async def page(
         self,
@@ -365,7 +366,8 @@ class _Touches:
         found = [
             touch
             for touch in tables.touches.values()
-            if (contact is None or touch.id in tables.touches_of.get(contact, ()))
+            if touch.outcome is not Outcome.MERGED
+            and (contact is None or touch.id in tables.touches_of.get(contact, ()))
             and (agent is None or touch.agent == agent)
             and (medium is None or touch.medium is medium)
             and (start is None or _age(touch) < start)

@@ -148,7 +148,7 @@ class TouchStore(Protocol):
         ...
 
     async def of_contact(self, contact: ContactId, *, limit: int = 5) -> list[Touch]:
-        """The last touches of a contact, newest first."""
+        """The last touches of a contact, newest first, without those merged into others."""
         ...
 
     async def page(
@@ -163,6 +163,8 @@ class TouchStore(Protocol):
         limit: int = 50,
     ) -> tuple[list[Touch], str | None]:
         """Touches, newest first, with the cursor of the next page or None.
+
+        Those merged into others are left out.
 
         `visible_to` and `teams` together limit it to what an agent may see: touches of that user,
         of contacts the user owns, or of one of the teams.

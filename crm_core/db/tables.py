@@ -230,9 +230,11 @@ touch = Table(
     Column("hold_s", Float),
     Column("details", StoredJson, nullable=False),
     Index("ix_touch_at_id", "at", "id"),
-    Index("ix_touch_contact_id_at_id", "contact_id", "at", "id"),
-    Index("ix_touch_agent_id_at_id", "agent_id", "at", "id"),
-    Index("ix_touch_team_at_id", "team", "at", "id"),
+    # With what lists leave out, so that the newest are found without a look at the rows.
+    Index("ix_touch_contact_id_at_id", "contact_id", "at", "id", "outcome", "medium"),
+    Index("ix_touch_agent_id_at_id", "agent_id", "at", "id", "outcome", "medium"),
+    Index("ix_touch_team_at_id", "team", "at", "id", "outcome", "medium"),
+    Index("ix_touch_medium_at_id", "medium", "at", "id", "outcome"),
     # A number that is given to a contact later re-links the touches of before.
     Index("ix_touch_party_address_at", "party_address", "at"),
     Index(

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    union,
+    update,
+)
 
 from crm_core.cursors import read_time_cursor, time_cursor
 from crm_core.db.tables import app_user, contact
@@ -31,11 +44,14 @@ from crm_core.ports import NewTouch
 from crm_core.touches import check_changeable, new_touch, stored_fields
 
 _columns = history.c
+_shown = _columns.outcome != Outcome.MERGED
+# As it stands in the partial index: with a parameter in its place, no database would use it.
+_unfinished = text("outcome = 'in_progress'")
 
 # Built once: the question asked while a phone rings.
 _of_contact = (
     select(history)
-    .where(_columns.contact_id == bindparam("contact"))
+    .where(_columns.contact_id == bindparam("contact"), _shown)
     .order_by(_columns.at.desc(), _columns.id.desc())
     .limit(bindparam("limit"))
 )
@@ -118,25 +134,29 @@ class SqlTouches:
         limit: int = 50,
     ) -> tuple[list[Touch], str | None]:
         """Touches, newest first, with the cursor of the next page or None."""
-        statement = select(history).order_by(_columns.at.desc(), _columns.id.desc())
+        wanted: list[ColumnElement[bool]] = [_shown]
         if contact is not None:
-            statement = statement.where(_columns.contact_id == contact)
+            wanted.append(_columns.contact_id == contact)
         if agent is not None:
-            statement = statement.where(_columns.agent_id == agent)
-        if medium is not None:
-            statement = statement.where(_columns.medium == medium)
-        if teams is not None or visible_to is not None:
-            statement = statement.where(_visible(teams, visible_to))
+            wanted.append(_columns.agent_id == agent)
         if after is not None:
-            at, row = read_time_cursor(after)
-            # Written out, not as literal_column: the types turn the values into the database's.
-            statement = statement.where(
-                tuple_(_columns.at, _columns.id)
-                < tuple_(
-                    bindparam("after_at", at, type_=_columns.at.type),
-                    bindparam("after_id", row, type_=_columns.id.type),
-                )
-            )
+            wanted.append(_behind(after))
+        visible = _visible(teams, visible_to)
+        one_persons = contact is not None or agent is not None
+        if medium is not None:
+            # Only alone it is looked up by its index: of a person's touches it picks out a few, of
+            # all touches it names half.
+            of_medium: ColumnElement[str] = _columns.medium
+            if one_persons or visible is not None:
+                of_medium = func.coalesce(_columns.medium, "")
+            wanted.append(of_medium == medium)
+        if visible is None:
+            statement = select(history).where(*wanted)
+        elif one_persons:
+            statement = select(history).where(*wanted, or_(*visible))
+        else:
+            statement = _newest_of_each(visible, wanted, limit + 1)
+        statement = statement.order_by(_columns.at.desc(), _columns.id.desc())
         rows = (await self._transaction.read(statement.limit(limit + 1))).all()
         found = [_touch(row) for row in rows[:limit]]
         more = found and len(rows) > limit
@@ -144,32 +164,58 @@ class SqlTouches:
 
     async def unfinished(self, *, key_prefix: str) -> list[Touch]:
         """Touches still in progress whose key starts so."""
+        # A range, which the index answers; LIKE does not tell upper from lower case on SQLite.
         statement = (
             select(history)
             .where(
-                _columns.outcome == Outcome.IN_PROGRESS,
-                _columns.key.startswith(key_prefix, autoescape=True),
+                _unfinished, _columns.key >= key_prefix, _columns.key < key_prefix + "\U0010ffff"
             )
             .order_by(_columns.at, _columns.id)
         )
-        return [
-            found
-            for row in await self._transaction.read(statement)
-            # LIKE does not tell upper from lower case on SQLite.
-            if (found := _touch(row)).key.startswith(key_prefix)
-        ]
+        return [_touch(row) for row in await self._transaction.read(statement)]
 
     async def _one(self, statement: Any, wanted: object) -> Touch | None:
         row = (await self._transaction.read(statement, {"wanted": wanted})).one_or_none()
         return None if row is None else _touch(row)
 
 
-def _visible(teams: Sequence[str] | None, user: UserId | None) -> ColumnElement[bool]:
-    ways: list[ColumnElement[bool]] = [_columns.team.in_(list(teams or ()))]
+def _behind(cursor: str) -> ColumnElement[bool]:
+    at, row = read_time_cursor(cursor)
+    # Written out, not as literal_column: the types turn the values into the database's.
+    return tuple_(_columns.at, _columns.id) < tuple_(
+        bindparam("after_at", at, type_=_columns.at.type),
+        bindparam("after_id", row, type_=_columns.id.type),
+    )
+
+
+def _visible(teams: Sequence[str] | None, user: UserId | None) -> list[ColumnElement[bool]] | None:
+    """The ways in which a touch may be visible, each with an index; None if all are."""
+    if teams is None and user is None:
+        return None
+    ways: list[ColumnElement[bool]] = [_columns.team == team for team in teams or ()]
     if user is not None:
         ways.append(_columns.agent_id == user)
         ways.append(_columns.contact_id.in_(select(contact.c.id).where(contact.c.owner_id == user)))
-    return or_(*ways)
+    return ways or [false()]
+
+
+def _newest_of_each(
+    ways: Sequence[ColumnElement[bool]], wanted: Sequence[ColumnElement[bool]], limit: int
+) -> Select[Any]:
+    """The newest touches of each way, as many as one page needs.
+
+    An OR over the ways would walk through the whole history in the order of time until enough of
+    them are found, which may be never. Each way alone is answered from its index.
+    """
+    newest = [
+        select(_columns.id)
+        .where(way, *wanted)
+        .order_by(_columns.at.desc(), _columns.id.desc())
+        .limit(limit)
+        .subquery()
+        for way in ways
+    ]
+    return select(history).where(_columns.id.in_(union(*(select(each.c.id) for each in newest))))
 
 
 def _name_of(agent: object) -> ColumnElement[str]:

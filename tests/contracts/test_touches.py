@@ -279,6 +279,57 @@ async def test_an_agent_sees_their_own_their_customers_and_their_teams(store: St
         assert len(await keys()) == 5
 
 
+async def test_pages_of_what_an_agent_sees_hold_each_touch_once(store: Store) -> None:
+    """A touch may be theirs, their customer's and their team's at once."""
+    async with store.begin() as uow:
+        me = await uow.users.add(login="me", name="Me", role="agent", team="sales")
+        mine, _ = await uow.contacts.upsert(ContactDraft(name="My customer", owner="me"))
+        await uow.commit()
+    ways: list[dict[str, object]] = [
+        {"agent": me.id},
+        {"match": known(mine)},
+        {"team": "sales"},
+        {"agent": me.id, "match": known(mine), "team": "sales"},
+        {},
+    ]
+    for index in range(15):
+        at = NOW + timedelta(seconds=index // 2)  # two at a time begin at once
+        await put(store, new(f"{index}", at=at, **ways[index % 5]))  # type: ignore[arg-type]
+    seen: list[str] = []
+    after: str | None = None
+    async with store.begin() as uow:
+        while True:
+            page, after = await uow.touches.page(
+                visible_to=me.id, teams=["sales", "support"], limit=5, after=after
+            )
+            seen += [touch.key for touch in page]
+            if after is None:
+                break
+    assert seen == [str(index) for index in reversed(range(15)) if index % 5 != 4]
+
+
+async def test_touches_merged_into_others_are_in_no_list(store: Store) -> None:
+    """A consult call that became part of another call is shown there alone."""
+    await put(
+        store,
+        new("call", match=known(7), agent=UserId(1), team="sales"),
+        new("consult", match=known(7), agent=UserId(1), team="sales", outcome=Outcome.MERGED),
+    )
+    async with store.begin() as uow:
+        pages = [
+            await uow.touches.page(),
+            await uow.touches.page(contact=ContactId(7)),
+            await uow.touches.page(agent=UserId(1)),
+            await uow.touches.page(medium=Medium.PHONE),
+            await uow.touches.page(visible_to=UserId(1), teams=["sales"]),
+        ]
+        last = await uow.touches.of_contact(ContactId(7))
+        kept = await uow.touches.by_key("consult")
+    assert [[touch.key for touch in page] for page, _ in pages] == [["call"]] * 5
+    assert [touch.key for touch in last] == ["call"]
+    assert kept is not None
+
+
 async def test_unfinished_touches_of_one_pbx(store: Store) -> None:
     await put(
         store,

@@ -99,11 +99,16 @@ def upgrade() -> None:
         PrimaryKeyConstraint("id", name="pk_touch"),
         UniqueConstraint("key", name="uq_touch_key"),
     )
-    op.create_index("ix_touch_agent_id_at_id", "touch", ["agent_id", "at", "id"])
+    op.create_index(
+        "ix_touch_agent_id_at_id", "touch", ["agent_id", "at", "id", "outcome", "medium"]
+    )
     op.create_index("ix_touch_at_id", "touch", ["at", "id"])
-    op.create_index("ix_touch_contact_id_at_id", "touch", ["contact_id", "at", "id"])
+    op.create_index(
+        "ix_touch_contact_id_at_id", "touch", ["contact_id", "at", "id", "outcome", "medium"]
+    )
+    op.create_index("ix_touch_medium_at_id", "touch", ["medium", "at", "id", "outcome"])
     op.create_index("ix_touch_party_address_at", "touch", ["party_address", "at"])
-    op.create_index("ix_touch_team_at_id", "touch", ["team", "at", "id"])
+    op.create_index("ix_touch_team_at_id", "touch", ["team", "at", "id", "outcome", "medium"])
     op.create_index(
         "ix_touch_unfinished",
         "touch",
