@@ -78,7 +78,7 @@ async def touches(ask: Ask, params: TouchesParams, _body: NoBody) -> TouchPage:
 async def touch(ask: Ask, params: IdParams, _body: NoBody) -> TouchBody:
     """One touch."""
     async with ask.services.store.begin() as uow:
-        found = await _visible_touch(uow, ask.user, TouchId(params.id))
+        found = await _visible_touch(uow, ask, TouchId(params.id))
     return ask.services.bodies.touch(found)
 
 
@@ -93,7 +93,7 @@ async def touch(ask: Ask, params: IdParams, _body: NoBody) -> TouchBody:
 async def choose_match(ask: Ask, params: IdParams, body: ChosenBody) -> TouchBody:
     """Say whom a touch was with: one of its candidates, or any contact if there was none."""
     async with ask.services.store.begin() as uow:
-        found = await _visible_touch(uow, ask.user, TouchId(params.id))
+        found = await _visible_touch(uow, ask, TouchId(params.id))
         match = await _chosen(uow, found.match, ContactId(body.contact), by=ask.user)
         changed = await uow.touches.change(found.id, match=match)
         recent = tuple(await uow.touches.of_contact(ContactId(body.contact), limit=6))
@@ -132,7 +132,8 @@ async def visible_touches(
     )
 
 
-async def _visible_touch(uow: UnitOfWork, user: User, id_: TouchId) -> Touch:
+async def _visible_touch(uow: UnitOfWork, ask: Ask, id_: TouchId) -> Touch:
+    """The touch, if the user may see it; whose phone rings may, before it is anybody's."""
     found = await uow.touches.get(id_)
     if found is None:
         raise not_found()
@@ -140,7 +141,8 @@ async def _visible_touch(uow: UnitOfWork, user: User, id_: TouchId) -> Touch:
     if found.match.contact is not None:
         contact = await uow.contacts.get(found.match.contact.contact)
         owner = contact.owner if contact else None
-    if not sees_touch(user, found, owner=owner):
+    on_screen = any(pop.agent == ask.user.id for pop in ask.services.hub.pops_of(id_))
+    if not on_screen and not sees_touch(ask.user, found, owner=owner):
         raise not_found()
     return found
 
