@@ -1,8 +1,9 @@
 """Messages become events: the one place that knows Asterisk's headers.
 
 `decode` is called for every message of every call, so it reads a message as Asterisk writes it:
-the name first, most messages dropped by it, then only the fields that the event needs, and the
-block of headers that describes a channel once for all messages in which it looks the same.
+the name first, most messages dropped by it, then only the fields that the event needs. Bytes
+become text as late as possible, and once for all messages in which they look the same: the block
+of headers that describes a channel, and what follows the last block.
 A message in any other shape (keys in another case or order, repeated keys, a JSON object) is first
 put into that shape.
 
@@ -73,8 +74,8 @@ from cti.ami.quick import quick
 MAX_TEXT: Final = 256
 """Characters kept of a value. Asterisk's own limit for most of them is 80."""
 
-WANTED_VARIABLES: Final = frozenset({b"QUEUESTATUS", b"ABANDONED", b"DIALSTATUS"})
-"""Why a queue or a dial ended, which no other event tells."""
+WANTED_VARIABLES: Final = frozenset({b"QUEUESTATUS"})
+"""Why somebody left a queue, which no other event tells."""
 
 WANTED_APPLICATIONS: Final = frozenset(
     {b"VoiceMail", b"Queue", b"Dial", b"Park", b"Hangup", b"Busy", b"Congestion"}
@@ -85,10 +86,10 @@ WANTED_APPLICATIONS: Final = frozenset(
 def wanted(raw: bytes) -> bool:
     """Tell, from as few bytes as possible, whether `decode` makes an event of this message."""
     name = event_name(raw)
-    if name not in _BUILDERS:
-        return False
     chosen = _CHOSEN_BY.get(name)
-    return chosen is None or _raw_value(raw, chosen[0]) in chosen[1]
+    if chosen is not None:
+        return _raw_value(raw, chosen[0]) in chosen[1]
+    return name in _BUILDERS
 
 
 def decode(raw: bytes, seq: int = 0) -> AmiEvent | None:
@@ -106,9 +107,9 @@ def decode(raw: bytes, seq: int = 0) -> AmiEvent | None:
     chosen = _CHOSEN_BY.get(name)
     if chosen is not None and _raw_value(raw, chosen[0]) not in chosen[1]:
         return None
-    text = raw.decode("utf-8", "replace") + "\r\n"
+    lines = raw + b"\r\n"
     try:
-        return build(text, _timestamp(text), seq)
+        return build(lines, _timestamp(lines), seq)
     except _Unusual:
         return _decode_unusual(Message.parse(raw), seq)
 
@@ -192,10 +193,10 @@ _KNOWN_KEYS: dict[str, str] = {}
 """Each header we read: its name in lower case to its name as Asterisk writes it."""
 
 
-def _key(name: str) -> str:
+def _key(name: str) -> bytes:
     """The bytes before the value of a header. Registers it as one we read."""
     _KNOWN_KEYS[name.lower()] = name
-    return f"\r\n{name}: "
+    return f"\r\n{name}: ".encode()
 
 
 def _raw_value(raw: bytes, key: bytes) -> bytes:
@@ -207,24 +208,28 @@ def _raw_value(raw: bytes, key: bytes) -> bytes:
     return raw[start:end] if end >= 0 else raw[start:]
 
 
-def _text(text: str, key: str) -> str:
-    start = text.find(key)
+def _decoded(value: bytes) -> str:
+    text = value.decode("utf-8", "replace")
+    return text if len(text) <= MAX_TEXT and text.isprintable() else clean(text)
+
+
+def _text(lines: bytes, key: bytes) -> str:
+    start = lines.find(key)
     if start < 0:
         return ""
     start += len(key)
-    value = text[start : text.find("\r\n", start)]
-    return value if len(value) <= MAX_TEXT and value.isprintable() else clean(value)
+    return _decoded(lines[start : lines.find(b"\r\n", start)])
 
 
-def _required(text: str, key: str) -> str:
-    value = _text(text, key)
+def _required(lines: bytes, key: bytes) -> str:
+    value = _text(lines, key)
     if not value:
-        raise _Unusual(key.strip("\r\n: "))
+        raise _Unusual(key.decode().strip("\r\n: "))
     return value
 
 
-def _known(text: str, key: str) -> str:
-    value = _text(text, key)
+def _known(lines: bytes, key: bytes) -> str:
+    value = _text(lines, key)
     return "" if value in _NOT_KNOWN else value
 
 
@@ -238,18 +243,17 @@ class _Fields:
         self.keys = [_key(name) for name in names]
         first, *others = map(re.escape, names)
         between = (rf"(?:\r\n(?!{name}: )[^\r]*+)*+\r\n{name}: ([^\r]*+)" for name in others)
-        self.pattern = re.compile(rf"\r\n{first}: ([^\r]*+){''.join(between)}")
+        self.pattern = re.compile(rf"\r\n{first}: ([^\r]*+){''.join(between)}".encode())
 
-    def __call__(self, text: str) -> Sequence[str]:
-        found = self.pattern.search(text)
+    def __call__(self, lines: bytes) -> Sequence[str]:
+        found = self.pattern.search(lines)
         if found is None:
-            return [_text(text, key) for key in self.keys]
-        values = found.groups()
-        return values if "".join(values).isprintable() else [clean(value) for value in values]
+            return [_text(lines, key) for key in self.keys]
+        return [_decoded(value) for value in found.groups()]
 
 
-def _int(text: str, key: str) -> int:
-    return _to_int(_text(text, key))
+def _int(lines: bytes, key: bytes) -> int:
+    return _to_int(_text(lines, key))
 
 
 def _to_int(value: str) -> int:
@@ -259,8 +263,8 @@ def _to_int(value: str) -> int:
         return 0
 
 
-def _seconds(text: str, key: str) -> float:
-    value = _to_seconds(_text(text, key))
+def _seconds(lines: bytes, key: bytes) -> float:
+    value = _to_seconds(_text(lines, key))
     return 0.0 if value is None else value
 
 
@@ -272,34 +276,34 @@ def _to_seconds(value: str) -> float | None:
     return seconds if 0 <= seconds < 1e11 else None  # neither "nan" nor "inf"
 
 
-def _clock(text: str, key: str) -> float:
+def _clock(lines: bytes, key: bytes) -> float:
     """Seconds of a duration written as HH:MM:SS."""
     total = 0
-    for part in _text(text, key).split(":"):
+    for part in _text(lines, key).split(":"):
         total = total * 60 + _to_int(part)
     return float(total)
 
 
-def _flag(text: str, key: str) -> bool:
-    return _text(text, key).lower() in _TRUE
+def _flag(lines: bytes, key: bytes) -> bool:
+    return _text(lines, key).lower() in _TRUE
 
 
 _NOT_KNOWN: Final = frozenset({"<unknown>", "unknown"})
 _TRUE: Final = frozenset({"1", "yes", "true"})
 _TIMESTAMP: Final = _key("Timestamp")
 _HEAD: Final = 160
-"""Characters. `Timestamp` stands in the head of a message, before anything a caller can write."""
+"""Bytes. `Timestamp` stands in the head of a message, before anything a caller can write."""
 
 
-def _timestamp(text: str) -> float | None:
-    start = text.find(_TIMESTAMP, 0, _HEAD)
+def _timestamp(lines: bytes) -> float | None:
+    start = lines.find(_TIMESTAMP, 0, _HEAD)
     if start < 0:
         return None
     start += 13  # len(_TIMESTAMP)
     try:
-        return float(text[start : start + 17])  # ten digits, a point, six digits and nothing else
+        return float(lines[start : start + 17])  # ten digits, a point, six digits, nothing else
     except ValueError:
-        return _to_seconds(text[start : text.find("\r\n", start)])
+        return _to_seconds(lines[start : lines.find(b"\r\n", start)].decode("utf-8", "replace"))
 
 
 # --- the block of headers that describes a channel ------------------------------------------------
@@ -334,8 +338,8 @@ class _Block:
         self.prefix = prefix
         for name in _CHANNEL_KEYS:
             _key(prefix + name)
-        self.first = f"\r\n{prefix}Channel: "
-        self.last = f"\r\n{prefix}Linkedid: "
+        self.first = f"\r\n{prefix}Channel: ".encode()
+        self.last = f"\r\n{prefix}Linkedid: ".encode()
         self.pattern = re.compile(
             "".join(
                 rf"\r\n{prefix}{name}: " + (r"[^\r]*+" if name in _NOT_READ else r"([^\r]*+)")
@@ -362,26 +366,36 @@ _BLOCKS: Final = (
 )
 
 
-def _snapshot_if_any(text: str, block: _Block) -> ChannelSnapshot | None:
-    start = text.find(block.first)
+def _cut(lines: bytes, block: _Block = _CHANNEL) -> tuple[ChannelSnapshot | None, bytes]:
+    """Return the channel, if the message has this block, and the lines after it."""
+    start = lines.find(block.first)
     if start < 0:
-        return None
-    last = text.find(block.last, start)
+        return None, lines
+    last = lines.find(block.last, start)
     if last < 0:
         raise _Unusual(f"{block.prefix}Linkedid")
-    return _read_snapshot(text[start : text.find("\r\n", last + 2)], block)
+    end = lines.find(b"\r\n", last + 2)
+    return _read_snapshot(lines[start:end], block), lines[end:]
 
 
-def _snapshot(text: str, block: _Block = _CHANNEL) -> ChannelSnapshot:
-    snapshot = _snapshot_if_any(text, block)
+def _snapshot_if_any(lines: bytes, block: _Block) -> ChannelSnapshot | None:
+    return _cut(lines, block)[0]
+
+
+def _snapshot(lines: bytes, block: _Block = _CHANNEL) -> ChannelSnapshot:
+    return _must(_cut(lines, block)[0], block)
+
+
+def _must(snapshot: ChannelSnapshot | None, block: _Block = _CHANNEL) -> ChannelSnapshot:
     if snapshot is None:
         raise _Unusual(f"{block.prefix}Channel")
     return snapshot
 
 
 @lru_cache(maxsize=4096)
-def _read_snapshot(headers: str, block: _Block) -> ChannelSnapshot:
+def _read_snapshot(block_lines: bytes, block: _Block) -> ChannelSnapshot:
     # Half of all blocks repeat one that was just read: a channel does not change with every event.
+    headers = block_lines.decode("utf-8", "replace")
     found = block.pattern.fullmatch(headers)
     if found is None:
         raise _Unusual(f"{block.prefix}Channel")
@@ -424,17 +438,17 @@ def _name(value: str) -> str:
 def _decode_unusual(message: Message, seq: int) -> AmiEvent:
     name = message.name
     try:
-        text = _reshape(message)
-        at = _timestamp(text)
+        lines = _reshape(message)
+        at = _timestamp(lines)
     except _Unusual as unusual:
         return Malformed(name=clean(name), reason=f"{unusual} given twice", seq=seq)
     try:
-        return _BUILDERS[name.encode("utf-8", "replace")](text, at, seq)
+        return _BUILDERS[name.encode("utf-8", "replace")](lines, at, seq)
     except _Unusual as unusual:
         return Malformed(name=clean(name), reason=f"{unusual} is missing", at=at, seq=seq)
 
 
-def _reshape(message: Message) -> str:
+def _reshape(message: Message) -> bytes:
     """Write the headers that we read as Asterisk would: names, order, one value each.
 
     Raises:
@@ -456,19 +470,19 @@ def _reshape(message: Message) -> str:
             lines += [f"{name}: {values.pop(name, '')}" for name in names]
     # Queue before what is said of it, as `_read_member` expects.
     lines += [f"{name}: {values[name]}" for name in _KNOWN_KEYS.values() if name in values]
-    return "\r\n".join(lines) + "\r\n"
+    return ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace")
 
 
 # --- one builder for each kind --------------------------------------------------------------------
 
-_Builder = Callable[[str, "float | None", int], AmiEvent]
+_Builder = Callable[[bytes, "float | None", int], AmiEvent]
 
 
 def _channel_event(kind: type[ChannelEvent]) -> _Builder:
     make = quick(kind)
 
-    def build(text: str, at: float | None, seq: int) -> AmiEvent:
-        return make(channel=_snapshot(text), at=at, seq=seq)
+    def build(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+        return make(channel=_snapshot(lines), at=at, seq=seq)
 
     return build
 
@@ -491,11 +505,18 @@ _PRESENTATIONS: Final = {
 _make_new_callerid = quick(NewCallerid)
 
 
-def _new_callerid(text: str, at: float | None, seq: int) -> AmiEvent:
-    value = _text(text, _PRESENTATION)
+@lru_cache(maxsize=64)
+def _read_presentation(after: bytes) -> str:
+    value = _text(after, _PRESENTATION)
     number, _, _ = value.partition(" ")
-    presentation = _PRESENTATIONS.get(int(number), value) if number.isdecimal() else value
-    return _make_new_callerid(channel=_snapshot(text), presentation=presentation, at=at, seq=seq)
+    return _PRESENTATIONS.get(int(number), value) if number.isdecimal() else value
+
+
+def _new_callerid(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    channel, after = _cut(lines)
+    return _make_new_callerid(
+        channel=_must(channel), presentation=_read_presentation(after), at=at, seq=seq
+    )
 
 
 _APPLICATION: Final = _key("Application")
@@ -506,13 +527,16 @@ _APPLICATION_DATA: Final = _key("ApplicationData")
 _make_newexten = quick(Newexten)
 
 
-def _newexten(text: str, at: float | None, seq: int) -> AmiEvent:
+@lru_cache(maxsize=1024)
+def _read_application(after: bytes) -> tuple[str, str]:
+    return _text(after, _APPLICATION), _text(after, _APP_DATA)
+
+
+def _newexten(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    channel, after = _cut(lines)
+    application, app_args = _read_application(after)
     return _make_newexten(
-        channel=_snapshot(text),
-        application=_text(text, _APPLICATION),
-        app_args=_text(text, _APP_DATA),
-        at=at,
-        seq=seq,
+        channel=_must(channel), application=application, app_args=app_args, at=at, seq=seq
     )
 
 
@@ -523,11 +547,11 @@ _VALUE: Final = _key("Value")
 _make_var_set = quick(VarSet)
 
 
-def _var_set(text: str, at: float | None, seq: int) -> AmiEvent:
+def _var_set(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return _make_var_set(
-        channel=_snapshot(text),
-        variable=_required(text, _VARIABLE),
-        value=clean(unescape(_text(text, _VALUE))).strip(),
+        channel=_snapshot(lines),
+        variable=_required(lines, _VARIABLE),
+        value=clean(unescape(_text(lines, _VALUE))).strip(),
         at=at,
         seq=seq,
     )
@@ -538,11 +562,11 @@ _UNIQUEID: Final = _key("Uniqueid")
 _NEW_NAME: Final = _key("Newname")
 
 
-def _rename(text: str, at: float | None, seq: int) -> AmiEvent:
+def _rename(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return Rename(
-        uniqueid=Uniqueid(_required(text, _UNIQUEID)),
-        channel=_text(text, _CHANNEL_NAME),
-        new_name=_required(text, _NEW_NAME),
+        uniqueid=Uniqueid(_required(lines, _UNIQUEID)),
+        channel=_text(lines, _CHANNEL_NAME),
+        new_name=_required(lines, _NEW_NAME),
         at=at,
         seq=seq,
     )
@@ -555,10 +579,16 @@ _TECH_CAUSE: Final = _key("TechCause")
 _make_hangup_request = quick(HangupRequest)
 
 
+@lru_cache(maxsize=64)
+def _read_request(after: bytes) -> int:
+    return _int(after, _CAUSE)
+
+
 def _hangup_request(*, soft: bool) -> _Builder:
-    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+    def build(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+        channel, after = _cut(lines)
         return _make_hangup_request(
-            channel=_snapshot(text), soft=soft, cause=_int(text, _CAUSE), at=at, seq=seq
+            channel=_must(channel), soft=soft, cause=_read_request(after), at=at, seq=seq
         )
 
     return build
@@ -567,14 +597,15 @@ def _hangup_request(*, soft: bool) -> _Builder:
 _make_hangup = quick(Hangup)
 
 
-def _hangup(text: str, at: float | None, seq: int) -> AmiEvent:
-    return _make_hangup(
-        channel=_snapshot(text),
-        cause=_int(text, _CAUSE),
-        tech_cause=_text(text, _TECH_CAUSE),
-        at=at,
-        seq=seq,
-    )
+@lru_cache(maxsize=256)
+def _read_hangup(after: bytes) -> tuple[int, str]:
+    return _int(after, _CAUSE), _text(after, _TECH_CAUSE)
+
+
+def _hangup(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    channel, after = _cut(lines)
+    cause, tech_cause = _read_hangup(after)
+    return _make_hangup(channel=_must(channel), cause=cause, tech_cause=tech_cause, at=at, seq=seq)
 
 
 _DIAL_STRING: Final = _key("DialString")
@@ -585,11 +616,18 @@ _FORWARD: Final = _key("Forward")
 _make_dial_begin = quick(DialBegin)
 
 
-def _dial_begin(text: str, at: float | None, seq: int) -> AmiEvent:
+@lru_cache(maxsize=1024)
+def _read_dial(after: bytes) -> tuple[str, str, str]:
+    return _text(after, _DIAL_STRING), _text(after, _DIAL_STATUS), _text(after, _FORWARD)
+
+
+def _dial_begin(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    caller, after = _cut(lines)
+    dest, after = _cut(after, _DEST)
     return _make_dial_begin(
-        caller=_snapshot_if_any(text, _CHANNEL),
-        dest=_snapshot(text, _DEST),
-        dial_string=_text(text, _DIAL_STRING),
+        caller=caller,
+        dest=_must(dest, _DEST),
+        dial_string=_read_dial(after)[0],
         at=at,
         seq=seq,
     )
@@ -598,27 +636,23 @@ def _dial_begin(text: str, at: float | None, seq: int) -> AmiEvent:
 _make_dial_state = quick(DialState)
 
 
-def _dial_state(text: str, at: float | None, seq: int) -> AmiEvent:
+def _dial_state(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    caller, after = _cut(lines)
+    dest, after = _cut(after, _DEST)
     return _make_dial_state(
-        caller=_snapshot_if_any(text, _CHANNEL),
-        dest=_snapshot(text, _DEST),
-        status=_text(text, _DIAL_STATUS),
-        at=at,
-        seq=seq,
+        caller=caller, dest=_must(dest, _DEST), status=_read_dial(after)[1], at=at, seq=seq
     )
 
 
 _make_dial_end = quick(DialEnd)
 
 
-def _dial_end(text: str, at: float | None, seq: int) -> AmiEvent:
+def _dial_end(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    caller, after = _cut(lines)
+    dest, after = _cut(after, _DEST)
+    _, status, forward = _read_dial(after)
     return _make_dial_end(
-        caller=_snapshot_if_any(text, _CHANNEL),
-        dest=_snapshot(text, _DEST),
-        status=_text(text, _DIAL_STATUS),
-        forward=_text(text, _FORWARD),
-        at=at,
-        seq=seq,
+        caller=caller, dest=_must(dest, _DEST), status=status, forward=forward, at=at, seq=seq
     )
 
 
@@ -634,18 +668,19 @@ _SWAP: Final = _key("SwapUniqueid")
 _make_bridge_enter = quick(BridgeEnter)
 
 
-def _bridge_enter(text: str, at: float | None, seq: int) -> AmiEvent:
-    bridge, bridge_type, technology, creator, name = _BRIDGE_FIELDS(text)
+def _bridge_enter(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    bridge, bridge_type, technology, creator, name = _BRIDGE_FIELDS(lines)
     if not bridge:
         raise _Unusual("BridgeUniqueid")
+    channel, after = _cut(lines)
     return _make_bridge_enter(
-        channel=_snapshot(text),
+        channel=_must(channel),
         bridge=bridge,
         bridge_type=bridge_type,
         technology=technology,
         creator="" if creator in _NOT_KNOWN else creator,
         name="" if name in _NOT_KNOWN else name,
-        swap=_text(text, _SWAP),
+        swap=_text(after, _SWAP),
         at=at,
         seq=seq,
     )
@@ -654,16 +689,16 @@ def _bridge_enter(text: str, at: float | None, seq: int) -> AmiEvent:
 _make_bridge_leave = quick(BridgeLeave)
 
 
-def _bridge_leave(text: str, at: float | None, seq: int) -> AmiEvent:
+def _bridge_leave(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return _make_bridge_leave(
-        channel=_snapshot(text), bridge=_required(text, _BRIDGE), at=at, seq=seq
+        channel=_snapshot(lines), bridge=_required(lines, _BRIDGE), at=at, seq=seq
     )
 
 
-def _bridge_merge(text: str, at: float | None, seq: int) -> AmiEvent:
+def _bridge_merge(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return BridgeMerge(
-        to_bridge=_required(text, _TO_BRIDGE),
-        from_bridge=_required(text, _FROM_BRIDGE),
+        to_bridge=_required(lines, _TO_BRIDGE),
+        from_bridge=_required(lines, _FROM_BRIDGE),
         at=at,
         seq=seq,
     )
@@ -672,8 +707,8 @@ def _bridge_merge(text: str, at: float | None, seq: int) -> AmiEvent:
 _make_bridge_destroy = quick(BridgeDestroy)
 
 
-def _bridge_destroy(text: str, at: float | None, seq: int) -> AmiEvent:
-    return _make_bridge_destroy(bridge=_required(text, _BRIDGE), at=at, seq=seq)
+def _bridge_destroy(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    return _make_bridge_destroy(bridge=_required(lines, _BRIDGE), at=at, seq=seq)
 
 
 _CONTEXT: Final = _key("Context")
@@ -681,13 +716,13 @@ _EXTEN: Final = _key("Exten")
 _OPTIMIZATION: Final = _key("LocalOptimization")
 
 
-def _local_bridge(text: str, at: float | None, seq: int) -> AmiEvent:
+def _local_bridge(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return LocalBridge(
-        one=_snapshot(text, _LOCAL_ONE),
-        two=_snapshot(text, _LOCAL_TWO),
-        context=_text(text, _CONTEXT),
-        exten=_text(text, _EXTEN),
-        optimization=_flag(text, _OPTIMIZATION),
+        one=_snapshot(lines, _LOCAL_ONE),
+        two=_snapshot(lines, _LOCAL_TWO),
+        context=_text(lines, _CONTEXT),
+        exten=_text(lines, _EXTEN),
+        optimization=_flag(lines, _OPTIMIZATION),
         at=at,
         seq=seq,
     )
@@ -703,42 +738,42 @@ _DEST_BRIDGE: Final = _key("DestBridgeUniqueid")
 _DEST_APP: Final = _key("DestApp")
 
 
-def _blind_transfer(text: str, at: float | None, seq: int) -> AmiEvent:
+def _blind_transfer(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return BlindTransfer(
-        result=_text(text, _RESULT),
-        transferer=_snapshot(text, _TRANSFERER),
-        transferee=_snapshot_if_any(text, _TRANSFEREE),
-        bridge=_text(text, _BRIDGE),
-        external=_flag(text, _IS_EXTERNAL),
-        context=_text(text, _CONTEXT),
-        exten=_text(text, _EXTENSION),
+        result=_text(lines, _RESULT),
+        transferer=_snapshot(lines, _TRANSFERER),
+        transferee=_snapshot_if_any(lines, _TRANSFEREE),
+        bridge=_text(lines, _BRIDGE),
+        external=_flag(lines, _IS_EXTERNAL),
+        context=_text(lines, _CONTEXT),
+        exten=_text(lines, _EXTENSION),
         at=at,
         seq=seq,
     )
 
 
-def _attended_transfer(text: str, at: float | None, seq: int) -> AmiEvent:
+def _attended_transfer(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return AttendedTransfer(
-        result=_text(text, _RESULT),
-        orig_transferer=_snapshot(text, _ORIG_TRANSFERER),
-        second_transferer=_snapshot(text, _SECOND_TRANSFERER),
-        transferee=_snapshot_if_any(text, _TRANSFEREE),
-        target=_snapshot_if_any(text, _TRANSFER_TARGET),
-        orig_bridge=_text(text, _ORIG_BRIDGE),
-        second_bridge=_text(text, _SECOND_BRIDGE),
-        external=_flag(text, _IS_EXTERNAL),
-        dest_type=_text(text, _DEST_TYPE),
-        dest_bridge=_text(text, _DEST_BRIDGE),
-        dest_app=_text(text, _DEST_APP),
-        local_one=_snapshot_if_any(text, _LOCAL_ONE),
-        local_two=_snapshot_if_any(text, _LOCAL_TWO),
+        result=_text(lines, _RESULT),
+        orig_transferer=_snapshot(lines, _ORIG_TRANSFERER),
+        second_transferer=_snapshot(lines, _SECOND_TRANSFERER),
+        transferee=_snapshot_if_any(lines, _TRANSFEREE),
+        target=_snapshot_if_any(lines, _TRANSFER_TARGET),
+        orig_bridge=_text(lines, _ORIG_BRIDGE),
+        second_bridge=_text(lines, _SECOND_BRIDGE),
+        external=_flag(lines, _IS_EXTERNAL),
+        dest_type=_text(lines, _DEST_TYPE),
+        dest_bridge=_text(lines, _DEST_BRIDGE),
+        dest_app=_text(lines, _DEST_APP),
+        local_one=_snapshot_if_any(lines, _LOCAL_ONE),
+        local_two=_snapshot_if_any(lines, _LOCAL_TWO),
         at=at,
         seq=seq,
     )
 
 
-def _pickup(text: str, at: float | None, seq: int) -> AmiEvent:
-    return Pickup(channel=_snapshot(text), target=_snapshot(text, _TARGET), at=at, seq=seq)
+def _pickup(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    return Pickup(channel=_snapshot(lines), target=_snapshot(lines, _TARGET), at=at, seq=seq)
 
 
 _LOT: Final = _key("Parkinglot")
@@ -747,14 +782,14 @@ _PARKER_DIAL_STRING: Final = _key("ParkerDialString")
 
 
 def _parked(kind: str) -> _Builder:
-    def build(text: str, at: float | None, seq: int) -> AmiEvent:
+    def build(lines: bytes, at: float | None, seq: int) -> AmiEvent:
         return Parked(
             kind=kind,
-            parkee=_snapshot(text, _PARKEE),
-            retriever=_snapshot_if_any(text, _RETRIEVER),
-            lot=_text(text, _LOT),
-            space=_text(text, _SPACE),
-            dial_string=_text(text, _PARKER_DIAL_STRING),
+            parkee=_snapshot(lines, _PARKEE),
+            retriever=_snapshot_if_any(lines, _RETRIEVER),
+            lot=_text(lines, _LOT),
+            space=_text(lines, _SPACE),
+            dial_string=_text(lines, _PARKER_DIAL_STRING),
             at=at,
             seq=seq,
         )
@@ -771,12 +806,13 @@ _QUEUE_PLACE: Final = _Fields("Queue", "Position", "Count")
 def _queue_caller(kind: type[QueueCallerJoin | QueueCallerLeave]) -> _Builder:
     make = quick(kind)
 
-    def build(text: str, at: float | None, seq: int) -> AmiEvent:
-        queue, position, count = _QUEUE_PLACE(text)
+    def build(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+        channel, after = _cut(lines)
+        queue, position, count = _QUEUE_PLACE(after)
         if not queue:
             raise _Unusual("Queue")
         return make(
-            channel=_snapshot(text),
+            channel=_must(channel),
             queue=queue,
             position=_to_int(position),
             count=_to_int(count),
@@ -787,12 +823,12 @@ def _queue_caller(kind: type[QueueCallerJoin | QueueCallerLeave]) -> _Builder:
     return build
 
 
-def _queue_caller_abandon(text: str, at: float | None, seq: int) -> AmiEvent:
+def _queue_caller_abandon(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return QueueCallerAbandon(
-        channel=_snapshot(text),
-        queue=_required(text, _QUEUE),
-        position=_int(text, _POSITION),
-        hold_s=_seconds(text, _HOLD_TIME),
+        channel=_snapshot(lines),
+        queue=_required(lines, _QUEUE),
+        position=_int(lines, _POSITION),
+        hold_s=_seconds(lines, _HOLD_TIME),
         at=at,
         seq=seq,
     )
@@ -806,18 +842,20 @@ _REASON: Final = _key("Reason")
 
 
 def _agent_event(
-    kind: type[AgentEvent], read_more: Callable[[str], Mapping[str, object]] | None = None
+    kind: type[AgentEvent], read_more: Callable[[bytes], Mapping[str, object]] | None = None
 ) -> _Builder:
     make = quick(kind)
 
-    def build(text: str, at: float | None, seq: int) -> AmiEvent:
-        more: Mapping[str, Any] = read_more(text) if read_more is not None else {}
+    def build(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+        caller, after = _cut(lines)
+        dest, after = _cut(after, _DEST)
+        more: Mapping[str, Any] = read_more(after) if read_more is not None else {}
         return make(
-            queue=_required(text, _QUEUE),
-            member=_text(text, _MEMBER_NAME),
-            interface=_required(text, _INTERFACE),
-            caller=_snapshot_if_any(text, _CHANNEL),
-            dest=_snapshot_if_any(text, _DEST),
+            queue=_required(after, _QUEUE),
+            member=_text(after, _MEMBER_NAME),
+            interface=_required(after, _INTERFACE),
+            caller=caller,
+            dest=dest,
             at=at,
             seq=seq,
             **more,
@@ -826,21 +864,21 @@ def _agent_event(
     return build
 
 
-def _connect_times(text: str) -> Mapping[str, object]:
-    return {"hold_s": _seconds(text, _HOLD_TIME), "ring_s": _seconds(text, _RING_TIME)}
+def _connect_times(lines: bytes) -> Mapping[str, object]:
+    return {"hold_s": _seconds(lines, _HOLD_TIME), "ring_s": _seconds(lines, _RING_TIME)}
 
 
-def _complete_times(text: str) -> Mapping[str, object]:
+def _complete_times(lines: bytes) -> Mapping[str, object]:
     return {
-        "hold_s": _seconds(text, _HOLD_TIME),
-        "talk_s": _seconds(text, _TALK_TIME),
-        "reason": _text(text, _REASON),
+        "hold_s": _seconds(lines, _HOLD_TIME),
+        "talk_s": _seconds(lines, _TALK_TIME),
+        "reason": _text(lines, _REASON),
     }
 
 
-def _no_answer_times(text: str) -> Mapping[str, object]:
+def _no_answer_times(lines: bytes) -> Mapping[str, object]:
     # Milliseconds in this event alone (app_queue.c, rna()): seen as 4000 for four seconds.
-    return {"ring_s": _seconds(text, _RING_TIME) / 1000}
+    return {"ring_s": _seconds(lines, _RING_TIME) / 1000}
 
 
 _MEMBER_HEADERS: Final = (
@@ -854,9 +892,9 @@ _make_queue_member = quick(QueueMember)
 
 
 @lru_cache(maxsize=1024)
-def _read_member(headers: str, read: _Fields) -> _MemberValues:
+def _read_member(after: bytes, read: _Fields) -> _MemberValues:
     # A member has few states between which it changes, and tells each of its queues every time.
-    (queue, member, interface, state_interface, membership, penalty, calls, *rest) = read(headers)
+    (queue, member, interface, state_interface, membership, penalty, calls, *rest) = read(after)
     (last_call, last_pause, in_call, status, paused, paused_reason, wrapup) = rest
     if not queue or not interface:
         raise _Unusual("Interface" if queue else "Queue")
@@ -871,11 +909,11 @@ def _read_member(headers: str, read: _Fields) -> _MemberValues:
 def _queue_member(kind: str, name: str = "MemberName", interface: str = "Interface") -> _Builder:
     read = _Fields("Queue", name, interface, *_MEMBER_HEADERS)
 
-    def build(text: str, at: float | None, seq: int) -> AmiEvent:
-        start = text.find(_QUEUE)
+    def build(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+        start = lines.find(_QUEUE)
         if start < 0:
             raise _Unusual("Queue")
-        values = _read_member(text[start:], read)
+        values = _read_member(lines[start:], read)
         return _make_queue_member(
             kind=kind,
             queue=values[0],
@@ -906,14 +944,14 @@ _ABANDONED: Final = _key("Abandoned")
 _SERVICE_LEVEL: Final = _key("ServiceLevel")
 
 
-def _queue_params(text: str, at: float | None, seq: int) -> AmiEvent:
+def _queue_params(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return QueueParams(
-        queue=_required(text, _QUEUE),
-        strategy=_text(text, _STRATEGY),
-        calls=_int(text, _CALLS),
-        completed=_int(text, _COMPLETED),
-        abandoned=_int(text, _ABANDONED),
-        service_level_s=_int(text, _SERVICE_LEVEL),
+        queue=_required(lines, _QUEUE),
+        strategy=_text(lines, _STRATEGY),
+        calls=_int(lines, _CALLS),
+        completed=_int(lines, _COMPLETED),
+        abandoned=_int(lines, _ABANDONED),
+        service_level_s=_int(lines, _SERVICE_LEVEL),
         at=at,
         seq=seq,
     )
@@ -924,30 +962,37 @@ _CALLER_NAME: Final = _key("CallerIDName")
 _WAIT: Final = _key("Wait")
 
 
-def _queue_entry(text: str, at: float | None, seq: int) -> AmiEvent:
+def _queue_entry(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return QueueEntry(
-        queue=_required(text, _QUEUE),
-        position=_int(text, _POSITION),
-        channel=_text(text, _CHANNEL_NAME),
-        uniqueid=Uniqueid(_required(text, _UNIQUEID)),
-        caller_number=_known(text, _CALLER_NUMBER),
-        caller_name=unquote(_known(text, _CALLER_NAME)),  # app_queue does not escape it
-        wait_s=_seconds(text, _WAIT),
+        queue=_required(lines, _QUEUE),
+        position=_int(lines, _POSITION),
+        channel=_text(lines, _CHANNEL_NAME),
+        uniqueid=Uniqueid(_required(lines, _UNIQUEID)),
+        caller_number=_known(lines, _CALLER_NUMBER),
+        caller_name=unquote(_known(lines, _CALLER_NAME)),  # app_queue does not escape it
+        wait_s=_seconds(lines, _WAIT),
         at=at,
         seq=seq,
     )
 
 
+_DEVICE_NAME: Final = _key("Device")
 _DEVICE: Final = _Fields("Device", "State")
 
 
 _make_device_state_change = quick(DeviceStateChange)
 
 
-def _device_state_change(text: str, at: float | None, seq: int) -> AmiEvent:
-    device, state = _DEVICE(text)
+@lru_cache(maxsize=4096)
+def _read_device(after: bytes) -> Sequence[str]:
+    device, state = _DEVICE(after)
     if not device:
         raise _Unusual("Device")
+    return device, state
+
+
+def _device_state_change(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    device, state = _read_device(lines[max(0, lines.find(_DEVICE_NAME)) :])
     return _make_device_state_change(device=device, state=state, at=at, seq=seq)
 
 
@@ -958,13 +1003,13 @@ _BRIDGE_ID: Final = _key("BridgeId")
 _make_core_show_channel = quick(CoreShowChannel)
 
 
-def _core_show_channel(text: str, at: float | None, seq: int) -> AmiEvent:
+def _core_show_channel(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return _make_core_show_channel(
-        channel=_snapshot(text),
-        application=_text(text, _APPLICATION),
-        app_args=_text(text, _APPLICATION_DATA),
-        duration_s=_clock(text, _DURATION),
-        bridge=_text(text, _BRIDGE_ID),
+        channel=_snapshot(lines),
+        application=_text(lines, _APPLICATION),
+        app_args=_text(lines, _APPLICATION_DATA),
+        duration_s=_clock(lines, _DURATION),
+        bridge=_text(lines, _BRIDGE_ID),
         at=at,
         seq=seq,
     )
@@ -973,15 +1018,15 @@ def _core_show_channel(text: str, at: float | None, seq: int) -> AmiEvent:
 _UPTIME: Final = _key("Uptime")
 
 
-def _fully_booted(text: str, at: float | None, seq: int) -> AmiEvent:
-    return FullyBooted(uptime_s=_to_seconds(_text(text, _UPTIME)), at=at, seq=seq)
+def _fully_booted(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    return FullyBooted(uptime_s=_to_seconds(_text(lines, _UPTIME)), at=at, seq=seq)
 
 
 _RESTART: Final = _key("Restart")
 
 
-def _shutdown(text: str, at: float | None, seq: int) -> AmiEvent:
-    return Shutdown(restart=_flag(text, _RESTART), at=at, seq=seq)
+def _shutdown(lines: bytes, at: float | None, seq: int) -> AmiEvent:
+    return Shutdown(restart=_flag(lines, _RESTART), at=at, seq=seq)
 
 
 _BUILDERS: Final[dict[bytes, _Builder]] = {
