@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from agent_ui.health import Health
 from agent_ui.hub import PopHub
@@ -32,6 +31,7 @@ from crm_core.phone import display, own_numbers
 from crm_core.ports import Store
 from cti.ami.link import LinkState
 from cti.ami.source import AmiSource
+from cti.clock import PbxClock
 from cti.live import LiveBoard
 from cti.queues import QueueBoard
 from cti.service import CallService
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 DIRECTORY_S = 5.0
 """How long a new user waits at the most until the rings of their phone are shown."""
+TURN = 50
+"""So many events of a PBX are worked on before others get their turn: a few milliseconds."""
 DRAIN_S = 10.0
 """How long what was received may take to be logged when the daemon stops."""
 
@@ -52,6 +54,10 @@ class SchemaOutdatedError(CoreError):
     """The database was made by another version: run `santral migrate`."""
 
     code = "schema_outdated"
+
+
+class StoppedBeforeStart(Exception):  # noqa: N818 - nothing went wrong
+    """The daemon was told to stop while it still waited for its database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,8 @@ async def serve(
             started(app)
             await stop.wait()
             log.info("stopping", extra={"action": "stopping"})
+    except StoppedBeforeStart:
+        log.info("stopped while the database was away", extra={"action": "stopping"})
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -105,12 +113,17 @@ async def running(settings: Settings, *, stop: asyncio.Event) -> AsyncIterator[A
     """Everything started; stopped in order when the block ends.
 
     A part that fails cancels the block.
+
+    Raises:
+        SchemaOutdatedError: the database must be migrated first.
+        StoppedBeforeStart: `stop` was set while the database was away.
+        OSError: the port of the page cannot be bound.
+        ExceptionGroup: a part failed for good.
     """
     async with AsyncExitStack() as stack:
-        store = await _open_database(settings, stop)
-        stack.push_async_callback(store.close)
         directory = Directory()
-        await _load_directory(store, directory)
+        store = await _open_database(settings, directory, stop)
+        stack.push_async_callback(store.close)
 
         health = Health()
         hub = PopHub(settings.web.push, display=_display_for(settings.web.region), health=health)
@@ -154,42 +167,47 @@ async def running(settings: Settings, *, stop: asyncio.Event) -> AsyncIterator[A
                 refresh.cancel()
 
 
-async def _open_database(settings: Settings, stop: asyncio.Event) -> Store:
-    """Wait for the database, see that its schema is ours, and open it."""
+async def _open_database(settings: Settings, directory: Directory, stop: asyncio.Event) -> Store:
+    """Wait for the database, see that its schema is ours, open it, and learn the users."""
+    settings.database.make_directory()
     url = settings.database.url.get_secret_value()
-    _make_directory(url)
     pause = 0.5
     while True:
         try:
-            state = await check(url)
-            if state.has is None:
-                await migrate(url)
-                log.info("a new database was made", extra={"action": "database_made"})
-            elif not state.current:
-                raise SchemaOutdatedError(
-                    f"the database has schema {state.has}, this version needs {state.needs}: "
-                    "run `santral migrate`"
-                )
-            return open_store(url)
+            await _see_to_schema(url)
+            store = open_store(url)
+            try:
+                await _load_directory(store, directory)
+            except BaseException:
+                await store.close()
+                raise
         except StoreUnavailable as error:
             log.warning(
                 "the database is away, trying again: %s",
                 error,
                 extra={"action": "database_away"},
             )
-            try:
-                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311
-                    await stop.wait()
-            except TimeoutError:
-                pause = min(pause * 2, 15.0)
-            else:
-                raise
+        else:
+            return store
+        try:
+            async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311
+                await stop.wait()
+        except TimeoutError:
+            pause = min(pause * 2, 15.0)
+        else:
+            raise StoppedBeforeStart
 
 
-def _make_directory(url: str) -> None:
-    kind, _, path = url.partition(":///")
-    if kind.startswith("sqlite") and path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+async def _see_to_schema(url: str) -> None:
+    state = await check(url)
+    if state.has is None:
+        await migrate(url)
+        log.info("a new database was made", extra={"action": "database_made"})
+    elif not state.current:
+        raise SchemaOutdatedError(
+            f"the database has schema {state.has}, this version needs {state.needs}: "
+            "run `santral migrate`"
+        )
 
 
 async def _load_directory(store: Store, directory: Directory) -> None:
@@ -249,11 +267,19 @@ async def _run_pbx(settings: PbxSettings, core: Core, stop: asyncio.Event) -> No
         queues=settings.queues,
     )
     core.services.append(service)
+    clock = PbxClock()
 
     async def follow() -> None:
+        taken = 0
         async for received in source.received():
-            service.take(received.event, received.received_ns)
-            board.take(received.event)
+            event = clock.stamped(received.event, received.received_ns)
+            service.take(event, received.received_ns)
+            board.take(event)
+            taken += 1
+            if taken % TURN == 0:
+                # A flood must not keep sockets and screens waiting, nor fill the memory.
+                await asyncio.sleep(0)
+                await service.room()
 
     async with asyncio.TaskGroup() as tasks:
         logging_calls = tasks.create_task(service.run(), name=f"calls {settings.name}")

@@ -10,11 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 from crm_core.directory import Directory
 from crm_core.errors import StoreUnavailable
-from crm_core.model import Medium, Outcome, Party, PartyKind, Touch, User
+from crm_core.model import Medium, Touch, User, UserId
 from crm_core.notices import (
     AgentChanged,
     LiveAgent,
@@ -26,7 +27,15 @@ from crm_core.notices import (
 from crm_core.phone import PhoneRules, normalise
 from crm_core.ports import Publisher, Store
 from cti.ami.events import AmiEvent, SnapshotEnded
-from cti.model import CallChange, CallEnded, CallLeftQueue, CallQueued
+from cti.model import (
+    CallChange,
+    CallChangedParty,
+    CallEnded,
+    CallLeftQueue,
+    CallOutcome,
+    CallQueued,
+    CallsMerged,
+)
 from cti.queues import MemberNow, PhoneNow, PhoneState, QueueBoard, QueueNow, WaitingCaller
 from cti.service import CallService
 
@@ -34,6 +43,11 @@ log = logging.getLogger(__name__)
 
 GATHER_S = 0.05
 """How long changes are gathered before they are told: no eye sees the difference."""
+
+DAY_S = 30.0
+"""How late a new day may be noticed when nothing happens around midnight."""
+_LONGEST_CALL = timedelta(hours=12)
+"""A call that began so long before midnight did not end after it."""
 
 _AGENT_STATES = {
     PhoneState.IDLE: "available",
@@ -44,7 +58,7 @@ _AGENT_STATES = {
     PhoneState.UNAVAILABLE: "unavailable",
 }
 _BUSIEST = ("talking", "held", "ringing", "paused", "available", "unavailable", "offline")
-_COUNTED = {Outcome.ANSWERED.value, Outcome.ABANDONED.value}
+_COUNTED = {CallOutcome.ANSWERED, CallOutcome.ABANDONED}
 
 
 class LiveBoard:
@@ -77,8 +91,8 @@ class LiveBoard:
         self._wake = asyncio.Event()
         self._today: date | None = None
         self._results: dict[str, tuple[str, str]] = {}
-        """Of each queue call that ended today: the queue and the outcome."""
-        self._told: dict[int, LiveAgent] = {}
+        """Of each queue call that was answered or abandoned today: the queue and the outcome."""
+        self._told: dict[UserId, LiveAgent] = {}
         directory.watch(self._mark_all)
 
     # --- in -----------------------------------------------------------------------------------
@@ -94,12 +108,13 @@ class LiveBoard:
     def follow(self, change: CallChange) -> None:
         """A call change was logged: names of waiting callers and figures may be different now."""
         call = change.call
-        if isinstance(change, CallEnded) and call.queue:
+        if isinstance(change, CallEnded) and call.queue and call.outcome in _COUNTED:
             self._roll_over()
-            outcome = "" if call.outcome is None else call.outcome.value
-            self._results[call.id] = (call.queue, outcome)
+            self._results[call.id] = (call.queue, call.outcome.value)
         queues: Iterable[str] = ()
-        if isinstance(change, CallQueued | CallLeftQueue | CallEnded):
+        if isinstance(
+            change, CallQueued | CallLeftQueue | CallChangedParty | CallsMerged | CallEnded
+        ):
             queues = call.queues
         self._mark(queues, [leg.endpoint for leg in call.legs if leg.is_phone])
 
@@ -116,13 +131,20 @@ class LiveBoard:
 
     async def run(self) -> None:
         """Tell screens of what changed, until cancelled."""
-        await self._remember_today()
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(GATHER_S)
-            self._wake.clear()
-            self._roll_over()
-            self._tell()
+        async with asyncio.TaskGroup() as tasks:
+            # The board does not wait for the database, its figures of the day do.
+            tasks.create_task(self._remember_today(), name=f"figures {self._pbx}")
+            while True:
+                try:
+                    async with asyncio.timeout(DAY_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    self._roll_over()
+                    continue
+                await asyncio.sleep(GATHER_S)
+                self._wake.clear()
+                self._roll_over()
+                self._tell()
 
     def _tell(self) -> None:
         queues, self._changed_queues = self._changed_queues, set()
@@ -133,10 +155,19 @@ class LiveBoard:
                 self._publisher.publish(QueueChanged(queue=self._live_queue(queue)))
         people = {u.id: u for p in phones if (u := self._directory.at(self._pbx, p)) is not None}
         for user in people.values():
-            agent = self._live_agent(user)
-            if self._told.get(user.id) != agent:
-                self._told[user.id] = agent
-                self._publisher.publish(AgentChanged(agent=agent))
+            self._tell_agent(self._live_agent(user))
+        for id_, before in list(self._told.items()):
+            now = self._directory.get(id_)
+            if now is None or not any(phone.pbx == self._pbx for phone in now.phones):
+                # No notice takes an agent back; offline is what is left of one who was removed.
+                gone = replace(before, state="offline", since=self._time(None), call="", queues=())
+                self._publisher.publish(AgentChanged(agent=gone))
+                del self._told[id_]
+
+    def _tell_agent(self, agent: LiveAgent) -> None:
+        if self._told.get(agent.agent) != agent:
+            self._told[agent.agent] = agent
+            self._publisher.publish(AgentChanged(agent=agent))
 
     def _live_queue(self, queue: QueueNow) -> LiveQueue:
         outcomes = [outcome for name, outcome in self._results.values() if name == queue.name]
@@ -145,33 +176,24 @@ class LiveBoard:
             name=queue.name,
             entries=tuple(self._live_entry(entry) for entry in queue.entries),
             members=tuple(self._live_member(member) for member in queue.members),
-            answered_today=outcomes.count(Outcome.ANSWERED.value),
-            abandoned_today=outcomes.count(Outcome.ABANDONED.value),
+            answered_today=outcomes.count(CallOutcome.ANSWERED.value),
+            abandoned_today=outcomes.count(CallOutcome.ABANDONED.value),
         )
 
     def _live_entry(self, entry: WaitingCaller) -> LiveEntry:
         known = self._service.who(entry.uniqueid)
         name = ""
         if known is None:
-            call, party = "", self._party(entry)
+            call, party = "", normalise(entry.number, self._rules, name=entry.name)
         else:
             call, party, match = known
-            name = match.contact.name if match.contact else ""
+            name = match.contact.name if match and match.contact else ""
         return LiveEntry(
             call=call,
             party=party,
             name=name,
             position=entry.position,
             since=self._time(entry.since),
-        )
-
-    def _party(self, entry: WaitingCaller) -> Party:
-        party = normalise(entry.number, self._rules, name=entry.name)
-        # Until the call is logged we do not know whether the caller hides the number.
-        return (
-            party
-            if party.kind is not PartyKind.WITHHELD
-            else Party(kind=PartyKind.WITHHELD, address="")
         )
 
     def _live_member(self, member: MemberNow) -> LiveMember:
@@ -202,7 +224,7 @@ class LiveBoard:
             state=state,
             since=self._since(user, state, phone),
             reason=phone.reason if phone else "",
-            call=self._call_at(names),
+            call=self._call_of(user),
             queues=tuple(sorted({queue for one in phones for queue in one.queues})),
         )
 
@@ -212,14 +234,22 @@ class LiveBoard:
         before = self._told.get(user.id)
         return before.since if before and before.state == state else self._time(None)
 
-    def _call_at(self, endpoints: list[str]) -> str:
-        for call in self._service.calls():
-            if any(leg.ended_at is None and leg.endpoint in endpoints for leg in call.legs):
-                return call.id
-        return ""
+    def _call_of(self, user: User) -> str:
+        """The call the user is in: one they talk in rather than one that only rings."""
+        found = [
+            (leg.answered, call.id)
+            for call in self._service.calls()
+            for leg in call.legs
+            if not leg.ended and self._directory.at(self._pbx, leg.endpoint) == user
+        ]
+        talking = [call for answered, call in found if answered]
+        return next(iter(talking or [call for _, call in found]), "")
 
     def _time(self, at: float | None) -> datetime:
-        return datetime.fromtimestamp(self._now() if at is None else at, UTC)
+        try:
+            return datetime.fromtimestamp(self._now() if at is None else at, UTC)
+        except (ValueError, OverflowError, OSError):  # a PBX with a clock beyond all years
+            return datetime.fromtimestamp(self._now(), UTC)
 
     # --- figures of the day -------------------------------------------------------------------
 
@@ -252,13 +282,15 @@ class LiveBoard:
     async def _results_of_today(self) -> dict[str, tuple[str, str]]:
         found: dict[str, tuple[str, str]] = {}
         after: str | None = None
+        today = self._day(self._now())
         async with self._store.begin() as uow:
             while True:
                 page, after = await uow.touches.page(medium=Medium.PHONE, after=after, limit=200)
                 for touch in page:
-                    if self._day(touch.at.timestamp()) != self._today:
+                    if self._day((touch.at + _LONGEST_CALL).timestamp()) < today:
                         return found
-                    if queue := self._queue_of(touch):
+                    ended = touch.ended_at or touch.at
+                    if self._day(ended.timestamp()) == today and (queue := self._queue_of(touch)):
                         found[touch.key.removeprefix("call:")] = (queue, touch.outcome.value)
                 if after is None:
                     return found

@@ -87,6 +87,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 200
 """Changes that share one transaction: more only delay the first pop of the batch."""
+MOST_WAITING = 20_000
+"""Changes that may wait for the database, some 2 KB each; then the PBX has to wait (`room`)."""
 
 _RETRY_FIRST_S, _RETRY_LONGEST_S = 0.2, 5.0
 _RECENT = 5
@@ -130,8 +132,8 @@ class _Live:
     """As it is stored."""
     party: Party
     """The far end as the call last showed it; what is stored may be better (`_open`)."""
-    recent: tuple[Touch, ...] | None
-    """The customer's last touches. None: somebody else became the customer, look again."""
+    recent: tuple[Touch, ...] = ()
+    """The customer's last touches before this one."""
     chosen: bool = False
     """True when an agent said who it is; that outlives a transaction that is under way."""
     pops: dict[UserId, ScreenPop] = field(default_factory=dict)
@@ -146,7 +148,7 @@ class _Written:
     call: Call
     touch: Touch
     party: Party
-    recent: tuple[Touch, ...] | None
+    recent: tuple[Touch, ...] = ()
     identified: bool = False
     """True when who it is was asked anew."""
 
@@ -186,6 +188,8 @@ class CallService:
         self._now = now
         self._due: deque[_Due] = deque()
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._live: dict[CallId, _Live] = {}
         self._over: set[str] = set()
         """Legs that have ended, though that is not announced yet: they ring nowhere any more."""
@@ -217,6 +221,8 @@ class CallService:
             if isinstance(change, LegEnded):
                 self._over.add(change.leg.uniqueid)
             self._wake.set()
+        if len(self._due) >= MOST_WAITING:
+            self._room.clear()
         if isinstance(event, SnapshotEnded) and event.complete:
             self._settle = True
             self._wake.set()
@@ -225,6 +231,14 @@ class CallService:
     def backlog(self) -> int:
         """Changes that are not logged yet."""
         return len(self._due)
+
+    async def room(self) -> None:
+        """Wait while more changes wait for the database than the memory is meant for.
+
+        Whoever feeds `take` asks now and then. A feeder that waits here keeps its events with it;
+        what does not fit there either is taken up anew from the PBX's lists.
+        """
+        await self._room.wait()
 
     # --- 2. one transaction -----------------------------------------------------------------------
 
@@ -241,6 +255,9 @@ class CallService:
             await self._log(batch)
             for _ in batch:
                 self._due.popleft()
+            if len(self._due) < MOST_WAITING // 2:
+                self._room.set()
+            await asyncio.sleep(0)  # a batch may need no transaction, and others want a turn
             if self._settle and not self._due:
                 self._settle = False
                 await self._settle_unfinished()
@@ -375,7 +392,7 @@ class CallService:
     def _must_record(self, change: CallChange) -> bool:
         """Whether the change means anything for the history. A ring of a logged call does not."""
         live = self._live.get(change.call.id)
-        if live is None or live.recent is None:
+        if live is None:
             return True
         if isinstance(change, CallTransferred):
             talker = self._talker(change.call)
@@ -393,11 +410,12 @@ class CallService:
                 recent=written.recent,
             )
             return
-        touch = written.touch
+        touch, recent = written.touch, written.recent
         if live.chosen and not written.identified:
-            touch = replace(touch, match=live.touch.match)
+            # Chosen while the transaction was under way, which did not know of it.
+            touch, recent = replace(touch, match=live.touch.match), live.recent
         live.chosen &= not written.identified
-        live.touch, live.party, live.recent = touch, written.party, written.recent
+        live.touch, live.party, live.recent = touch, written.party, recent
 
     def _now_of(self, call_id: CallId, written: dict[CallId, _Written]) -> _Written | None:
         if (now := written.get(call_id)) is not None:
@@ -414,8 +432,6 @@ class CallService:
         now = self._now_of(call.id, written)
         if now is None:
             now = await self._open(uow, call)
-        elif now.recent is None:
-            now = replace(now, recent=await self._recent(uow, now.touch))
         fields: dict[str, object] = {}
         if isinstance(change, CallChangedParty | CallsMerged):
             now, fields = await self._identify(uow, call, now)
@@ -643,7 +659,7 @@ class CallService:
             waited_s=waited_s if state is PopState.RINGING else call.wait_s,
             ringing_at=self._maybe_time(ringing_at),
             answered_at=self._maybe_time(answered_at),
-            recent=live.recent or (),
+            recent=live.recent,
         )
         live.pops[user.id] = pop
         return PopShown(pop=pop)
@@ -664,7 +680,7 @@ class CallService:
                 party=live.touch.party,
                 match=live.touch.match,
                 dialed=self._dialed(live.call),
-                recent=live.recent or (),
+                recent=live.recent,
             )
 
     def _answered(self, live: _Live, leg: Leg, at: float | None) -> Iterator[Notice]:
@@ -680,7 +696,7 @@ class CallService:
                     state=PopState.CONNECTED,
                     answered_at=self._maybe_time(at),
                     waited_s=live.call.wait_s,
-                    recent=live.recent or (),
+                    recent=live.recent,
                 )
             elif self._may_show(live, user, mine):
                 yield self._show(
@@ -754,14 +770,14 @@ class CallService:
         if live.touch.outcome is not Outcome.IN_PROGRESS:  # else it could not be stored
             yield TouchLogged(touch=live.touch, agents=self._concerned(live), team=live.touch.team)
 
-    def match_chosen(self, touch: Touch) -> None:
-        """An agent chose who an ambiguous caller is: the cards of the call go on with that."""
+    def match_chosen(self, touch: Touch, recent: tuple[Touch, ...]) -> None:
+        """An agent chose who the caller is: the cards of the call go on with that."""
         for live in self._live.values():
             if live.touch.id == touch.id:
                 live.touch = replace(live.touch, match=touch.match)
-                live.chosen, live.recent = True, None
+                live.chosen, live.recent = True, recent
                 for user_id, pop in live.pops.items():
-                    live.pops[user_id] = replace(pop, match=touch.match)
+                    live.pops[user_id] = replace(pop, match=touch.match, recent=recent)
 
     def _users_changed(self) -> None:
         """Show the cards of phones whose users we did not know when they began to ring."""
