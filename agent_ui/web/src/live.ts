@@ -177,11 +177,14 @@ const RANK = { connected: 0, ringing: 1, held: 2, ended: 3 } as const;
 
 /**
  * The order on the screen: the caller one talks with, who rings, who is on hold, what is over.
- * Within the same state the older stays first, so that nothing jumps under a hand.
+ * Within the same state the older stays first, so that nothing jumps under a hand; of the calls
+ * that are over the last comes first, which the agent may still be writing about.
  */
 export function ordered(cards: readonly Card[]): readonly Card[] {
   const rank = (card: Card) => (card.gone !== null ? 4 : RANK[card.pop.state]);
-  return cards.toSorted((a, b) => rank(a) - rank(b));
+  return cards.toSorted(
+    (a, b) => rank(a) - rank(b) || (rank(a) === RANK.ended ? b.changedAt - a.changedAt : 0),
+  );
 }
 
 /** Somebody calls this agent: to be heard and seen from elsewhere. Not when the agent dials. */

@@ -194,6 +194,20 @@ test("the caller one talks with stays on top; within a state the older comes fir
   );
 });
 
+test("of the calls that are over the last comes first", () => {
+  const live = play([
+    { type: "pop", pop: pop("first") },
+    { type: "pop", pop: pop("second", "connected") },
+    { type: "pop_update", pop: pop("second", "ended") },
+    { type: "pop_update", pop: pop("first", "connected") },
+    { type: "pop_update", pop: pop("first", "ended") },
+  ]);
+  assert.deepEqual(
+    ordered(live.cards).map((card) => card.pop.id),
+    ["first", "second"],
+  );
+});
+
 test("a call that the agent dials is not announced to the agent", () => {
   const live = play([
     { type: "pop", pop: pop("in") },

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { duration, severity, since } from "../format.ts";
 import { type Key, t } from "../i18n.ts";
 import { ContactPanel } from "../parts/contact_panel.tsx";
-import { Name, Running } from "../parts/text.tsx";
+import { Name, Running, Tier } from "../parts/text.tsx";
 import type { AgentBody, CallBody, EntryBody, MemberBody, QueueBody } from "../protocol.ts";
 import { agents, calls, now, openContact, queues } from "../store.ts";
 import { knownContact, partyName } from "../words.ts";
@@ -218,6 +218,7 @@ function Call({ call }: { call: CallBody }) {
             <Name>{contact.name}</Name>
           </button>
         )}
+        {contact !== undefined && <Tier tier={contact.tier} />}
         <span class="account">
           {contact !== undefined && contact.account !== "" ? (
             <Name>{contact.account}</Name>
@@ -239,6 +240,9 @@ function Call({ call }: { call: CallBody }) {
           : call.participants.map((one) => (
               <span key={one.endpoint}>
                 <Name>{one.name || one.endpoint}</Name>
+                {one.state === "ringing" && call.state !== "ringing" && (
+                  <small>{t("member.ringing")}</small>
+                )}
               </span>
             ))}
       </td>
