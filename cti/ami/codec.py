@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -69,7 +70,7 @@ from cti.ami.events import (
     VarSet,
 )
 from cti.ami.framing import Message, event_name
-from cti.ami.quick import quick
+from cti.ami.quick import quick, stamped
 
 MAX_TEXT: Final = 256
 """Characters kept of a value. Asterisk's own limit for most of them is 80."""
@@ -85,11 +86,10 @@ WANTED_APPLICATIONS: Final = frozenset(
 
 def wanted(raw: bytes) -> bool:
     """Tell, from as few bytes as possible, whether `decode` makes an event of this message."""
-    name = event_name(raw)
-    chosen = _CHOSEN_BY.get(name)
-    if chosen is not None:
-        return _raw_value(raw, chosen[0]) in chosen[1]
-    return name in _BUILDERS
+    reader = _reader_of(raw)
+    if reader is None:
+        return False
+    return reader.chosen_by is None or _raw_value(raw, reader.chosen_by) in reader.chosen
 
 
 def decode(raw: bytes, seq: int = 0) -> AmiEvent | None:
@@ -100,31 +100,28 @@ def decode(raw: bytes, seq: int = 0) -> AmiEvent | None:
         seq: Its number in the stream.
 
     """
-    name = event_name(raw)
-    build = _BUILDERS.get(name)
-    if build is None:
+    reader = _reader_of(raw)
+    if reader is None:
         return None
-    chosen = _CHOSEN_BY.get(name)
-    if chosen is not None and _raw_value(raw, chosen[0]) not in chosen[1]:
+    if reader.chosen_by is not None and _raw_value(raw, reader.chosen_by) not in reader.chosen:
         return None
     lines = raw + b"\r\n"
     try:
-        return build(lines, _timestamp(lines), seq)
+        return reader.build(lines, _timestamp(lines), seq)
     except _Unusual:
-        return _decode_unusual(Message.parse(raw), seq)
+        return _decode_unusual(Message.parse(raw), reader, seq)
 
 
 def decode_message(message: Message, seq: int = 0) -> AmiEvent | None:
     """Do as `decode` for a message whose fields are already apart. Never raises."""
-    name = message.name.encode("utf-8", "replace")
-    if name not in _BUILDERS:
+    reader = _READERS.get(b"Event: " + message.name.encode("utf-8", "replace"))
+    if reader is None:
         return None
-    chosen = _CHOSEN_BY.get(name)
-    if chosen is not None:
-        key = chosen[0].decode().strip("\r\n: ")
-        if message.get(key).encode("utf-8", "replace") not in chosen[1]:
+    if reader.chosen_by is not None:
+        key = reader.chosen_by.decode().strip("\r\n: ")
+        if message.get(key).encode("utf-8", "replace") not in reader.chosen:
             return None
-    return _decode_unusual(message, seq)
+    return _decode_unusual(message, reader, seq)
 
 
 def decode_headers(headers: Mapping[str, object], seq: int = 0) -> AmiEvent | None:
@@ -249,7 +246,9 @@ class _Fields:
         found = self.pattern.search(lines)
         if found is None:
             return [_text(lines, key) for key in self.keys]
-        return [_decoded(value) for value in found.groups()]
+        # All at once; none of them has a "\r".
+        values = b"\r".join(found.groups()).decode("utf-8", "replace").split("\r")
+        return values if "".join(values).isprintable() else [clean(value) for value in values]
 
 
 def _int(lines: bytes, key: bytes) -> int:
@@ -400,7 +399,7 @@ def _read_snapshot(block_lines: bytes, block: _Block) -> ChannelSnapshot:
     if found is None:
         raise _Unusual(f"{block.prefix}Channel")
     values = found.groups()
-    if len(headers) > _USUAL_BLOCK or not "".join(values).isprintable():
+    if len(headers) > _USUAL_BLOCK or not headers.replace("\r\n", "").isprintable():
         values = tuple(map(clean, values))
     (channel, state, number, name, connected_number, connected_name) = values[:6]
     (account_code, context, exten, priority, uniqueid, linkedid) = values[6:]
@@ -435,7 +434,7 @@ def _name(value: str) -> str:
 # --- putting a message into that shape ------------------------------------------------------------
 
 
-def _decode_unusual(message: Message, seq: int) -> AmiEvent:
+def _decode_unusual(message: Message, reader: _Reader, seq: int) -> AmiEvent:
     name = message.name
     try:
         lines = _reshape(message)
@@ -443,7 +442,7 @@ def _decode_unusual(message: Message, seq: int) -> AmiEvent:
     except _Unusual as unusual:
         return Malformed(name=clean(name), reason=f"{unusual} given twice", seq=seq)
     try:
-        return _BUILDERS[name.encode("utf-8", "replace")](lines, at, seq)
+        return reader.build(lines, at, seq)
     except _Unusual as unusual:
         return Malformed(name=clean(name), reason=f"{unusual} is missing", at=at, seq=seq)
 
@@ -887,22 +886,33 @@ _MEMBER_HEADERS: Final = (
 )
 
 
-_MemberValues = tuple[str, str, str, str, str, int, int, float, float, bool, int, bool, str, int]
 _make_queue_member = quick(QueueMember)
+_stamp_queue_member = stamped(QueueMember)
 
 
 @lru_cache(maxsize=1024)
-def _read_member(after: bytes, read: _Fields) -> _MemberValues:
+def _read_member(after: bytes, kind: str, read: _Fields) -> QueueMember:
     # A member has few states between which it changes, and tells each of its queues every time.
     (queue, member, interface, state_interface, membership, penalty, calls, *rest) = read(after)
     (last_call, last_pause, in_call, status, paused, paused_reason, wrapup) = rest
     if not queue or not interface:
         raise _Unusual("Interface" if queue else "Queue")
-    return (
-        *(queue, member, interface, state_interface, membership),
-        *(_to_int(penalty), _to_int(calls)),
-        *(_to_seconds(last_call) or 0.0, _to_seconds(last_pause) or 0.0),
-        *(in_call in _TRUE, _to_int(status), paused in _TRUE, paused_reason, _to_int(wrapup)),
+    return _make_queue_member(
+        kind=kind,
+        queue=queue,
+        member=member,
+        interface=interface,
+        state_interface=state_interface,
+        membership=membership,
+        penalty=_to_int(penalty),
+        calls_taken=_to_int(calls),
+        last_call=_to_seconds(last_call) or 0.0,
+        last_pause=_to_seconds(last_pause) or 0.0,
+        in_call=in_call in _TRUE,
+        status=_to_int(status),
+        paused=paused in _TRUE,
+        paused_reason=paused_reason,
+        wrapup_s=_to_int(wrapup),
     )
 
 
@@ -913,26 +923,7 @@ def _queue_member(kind: str, name: str = "MemberName", interface: str = "Interfa
         start = lines.find(_QUEUE)
         if start < 0:
             raise _Unusual("Queue")
-        values = _read_member(lines[start:], read)
-        return _make_queue_member(
-            kind=kind,
-            queue=values[0],
-            member=values[1],
-            interface=values[2],
-            state_interface=values[3],
-            membership=values[4],
-            penalty=values[5],
-            calls_taken=values[6],
-            last_call=values[7],
-            last_pause=values[8],
-            in_call=values[9],
-            status=values[10],
-            paused=values[11],
-            paused_reason=values[12],
-            wrapup_s=values[13],
-            at=at,
-            seq=seq,
-        )
+        return _stamp_queue_member(_read_member(lines[start:], kind, read), at, seq)
 
     return build
 
@@ -981,19 +972,22 @@ _DEVICE: Final = _Fields("Device", "State")
 
 
 _make_device_state_change = quick(DeviceStateChange)
+_stamp_device_state_change = stamped(DeviceStateChange)
 
 
 @lru_cache(maxsize=4096)
-def _read_device(after: bytes) -> Sequence[str]:
+def _read_device(after: bytes) -> DeviceStateChange:
     device, state = _DEVICE(after)
     if not device:
         raise _Unusual("Device")
-    return device, state
+    return _make_device_state_change(device=device, state=state)
 
 
 def _device_state_change(lines: bytes, at: float | None, seq: int) -> AmiEvent:
-    device, state = _read_device(lines[max(0, lines.find(_DEVICE_NAME)) :])
-    return _make_device_state_change(device=device, state=state, at=at, seq=seq)
+    start = lines.find(_DEVICE_NAME)
+    if start < 0:
+        raise _Unusual("Device")
+    return _stamp_device_state_change(_read_device(lines[start:]), at, seq)
 
 
 _DURATION: Final = _key("Duration")
@@ -1029,61 +1023,84 @@ def _shutdown(lines: bytes, at: float | None, seq: int) -> AmiEvent:
     return Shutdown(restart=_flag(lines, _RESTART), at=at, seq=seq)
 
 
-_BUILDERS: Final[dict[bytes, _Builder]] = {
-    b"Newchannel": _channel_event(Newchannel),
-    b"Newstate": _channel_event(Newstate),
-    b"NewCallerid": _new_callerid,
-    b"NewConnectedLine": _channel_event(NewConnectedLine),
-    b"Newexten": _newexten,
-    b"VarSet": _var_set,
-    b"Rename": _rename,
-    b"HangupRequest": _hangup_request(soft=False),
-    b"SoftHangupRequest": _hangup_request(soft=True),
-    b"Hangup": _hangup,
-    b"Hold": _channel_event(Hold),
-    b"Unhold": _channel_event(Unhold),
-    b"DialBegin": _dial_begin,
-    b"DialState": _dial_state,
-    b"DialEnd": _dial_end,
-    b"BridgeEnter": _bridge_enter,
-    b"BridgeLeave": _bridge_leave,
-    b"BridgeMerge": _bridge_merge,
-    b"BridgeDestroy": _bridge_destroy,
-    b"LocalBridge": _local_bridge,
-    b"BlindTransfer": _blind_transfer,
-    b"AttendedTransfer": _attended_transfer,
-    b"Pickup": _pickup,
-    b"ParkedCall": _parked("ParkedCall"),
-    b"UnParkedCall": _parked("UnParkedCall"),
-    b"ParkedCallTimeOut": _parked("ParkedCallTimeOut"),
-    b"ParkedCallGiveUp": _parked("ParkedCallGiveUp"),
-    b"ParkedCallSwap": _parked("ParkedCallSwap"),
-    b"QueueCallerJoin": _queue_caller(QueueCallerJoin),
-    b"QueueCallerLeave": _queue_caller(QueueCallerLeave),
-    b"QueueCallerAbandon": _queue_caller_abandon,
-    b"AgentCalled": _agent_event(AgentCalled),
-    b"AgentConnect": _agent_event(AgentConnect, _connect_times),
-    b"AgentComplete": _agent_event(AgentComplete, _complete_times),
-    b"AgentRingNoAnswer": _agent_event(AgentRingNoAnswer, _no_answer_times),
-    b"AgentDump": _agent_event(AgentDump),
-    b"QueueMemberAdded": _queue_member("added"),
-    b"QueueMemberRemoved": _queue_member("removed"),
-    b"QueueMemberPause": _queue_member("paused"),
-    b"QueueMemberStatus": _queue_member("status"),
-    b"QueueMemberRinginuse": _queue_member("status"),
-    b"QueueMemberPenalty": _queue_member("penalty"),
-    b"QueueMember": _queue_member("listed", "Name", "Location"),
-    b"QueueParams": _queue_params,
-    b"QueueEntry": _queue_entry,
-    b"DeviceStateChange": _device_state_change,
-    b"CoreShowChannel": _core_show_channel,
-    b"FullyBooted": _fully_booted,
-    b"Shutdown": _shutdown,
+_BUILDERS: Final[dict[str, _Builder]] = {
+    "Newchannel": _channel_event(Newchannel),
+    "Newstate": _channel_event(Newstate),
+    "NewCallerid": _new_callerid,
+    "NewConnectedLine": _channel_event(NewConnectedLine),
+    "Newexten": _newexten,
+    "VarSet": _var_set,
+    "Rename": _rename,
+    "HangupRequest": _hangup_request(soft=False),
+    "SoftHangupRequest": _hangup_request(soft=True),
+    "Hangup": _hangup,
+    "Hold": _channel_event(Hold),
+    "Unhold": _channel_event(Unhold),
+    "DialBegin": _dial_begin,
+    "DialState": _dial_state,
+    "DialEnd": _dial_end,
+    "BridgeEnter": _bridge_enter,
+    "BridgeLeave": _bridge_leave,
+    "BridgeMerge": _bridge_merge,
+    "BridgeDestroy": _bridge_destroy,
+    "LocalBridge": _local_bridge,
+    "BlindTransfer": _blind_transfer,
+    "AttendedTransfer": _attended_transfer,
+    "Pickup": _pickup,
+    "ParkedCall": _parked("ParkedCall"),
+    "UnParkedCall": _parked("UnParkedCall"),
+    "ParkedCallTimeOut": _parked("ParkedCallTimeOut"),
+    "ParkedCallGiveUp": _parked("ParkedCallGiveUp"),
+    "ParkedCallSwap": _parked("ParkedCallSwap"),
+    "QueueCallerJoin": _queue_caller(QueueCallerJoin),
+    "QueueCallerLeave": _queue_caller(QueueCallerLeave),
+    "QueueCallerAbandon": _queue_caller_abandon,
+    "AgentCalled": _agent_event(AgentCalled),
+    "AgentConnect": _agent_event(AgentConnect, _connect_times),
+    "AgentComplete": _agent_event(AgentComplete, _complete_times),
+    "AgentRingNoAnswer": _agent_event(AgentRingNoAnswer, _no_answer_times),
+    "AgentDump": _agent_event(AgentDump),
+    "QueueMemberAdded": _queue_member("added"),
+    "QueueMemberRemoved": _queue_member("removed"),
+    "QueueMemberPause": _queue_member("paused"),
+    "QueueMemberStatus": _queue_member("status"),
+    "QueueMemberRinginuse": _queue_member("status"),
+    "QueueMemberPenalty": _queue_member("penalty"),
+    "QueueMember": _queue_member("listed", "Name", "Location"),
+    "QueueParams": _queue_params,
+    "QueueEntry": _queue_entry,
+    "DeviceStateChange": _device_state_change,
+    "CoreShowChannel": _core_show_channel,
+    "FullyBooted": _fully_booted,
+    "Shutdown": _shutdown,
 }
 """Every event we read. All others are dropped by their name."""
 
 _CHOSEN_BY: Final = {
-    b"VarSet": (b"\r\nVariable: ", WANTED_VARIABLES),
-    b"Newexten": (b"\r\nApplication: ", WANTED_APPLICATIONS),
+    "VarSet": (b"\r\nVariable: ", WANTED_VARIABLES),
+    "Newexten": (b"\r\nApplication: ", WANTED_APPLICATIONS),
 }
 """Of these, only some: the header that decides, and the values we want."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How to read one kind of event."""
+
+    build: _Builder
+    chosen_by: bytes | None
+    chosen: frozenset[bytes]
+
+
+_READERS: Final = {
+    f"Event: {name}".encode(): _Reader(build, *_CHOSEN_BY.get(name, (None, frozenset())))
+    for name, build in _BUILDERS.items()
+}
+"""By the first line of a message: most are dropped without a look at anything else."""
+
+
+def _reader_of(raw: bytes) -> _Reader | None:
+    line = raw.partition(b"\r\n")[0]
+    if line.startswith(b"Event: "):
+        return _READERS.get(line)
+    return _READERS.get(b"Event: " + event_name(raw))

@@ -8,6 +8,7 @@ frozen class itself. What comes out is the same in every way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, cast
 
@@ -19,8 +20,34 @@ def quick(kind: type[T]) -> type[T]:
 
     It does not call `__post_init__`, and defaults must be values, not factories.
     """
+    names = _names(kind)
+    defaults = {f.name: f.default for f in fields(kind) if f.default is not MISSING}  # type: ignore[arg-type]
+    keywords = [f"{name}=_defaults[{name!r}]" if name in defaults else name for name in names]
+    values = {name: name for name in names}
+    return cast("type[T]", _compiled(kind, f"*, {', '.join(keywords)}", values, defaults))
+
+
+def stamped(kind: type[T]) -> Callable[[T, float | None, int], T]:
+    """Return a function that copies an event, with another `at` and `seq`.
+
+    For events of which the same one comes again and again.
+    """
+    values = {name: f"event.{name}" for name in _names(kind)} | {"at": "at", "seq": "seq"}
+    return cast("Callable[[T, float | None, int], T]", _compiled(kind, "event, at, seq", values))
+
+
+def _names(kind: type[Any]) -> list[str]:
     assert is_dataclass(kind)  # noqa: S101 - a mistake of ours, found at import
     assert not hasattr(kind, "__post_init__")  # noqa: S101 - the same
+    return [field.name for field in fields(kind)]
+
+
+def _compiled(
+    kind: type[Any],
+    parameters: str,
+    values: dict[str, str],
+    defaults: dict[str, Any] | None = None,
+) -> object:
     unlocked = type(
         f"_Unlocked{kind.__name__}",
         kind.__bases__,
@@ -30,13 +57,10 @@ def quick(kind: type[T]) -> type[T]:
             "__delattr__": object.__delattr__,
         },
     )
-    names = [field.name for field in fields(kind)]
-    defaults = {f.name: f.default for f in fields(kind) if f.default is not MISSING}
-    keywords = [f"{name}=_defaults[{name!r}]" if name in defaults else name for name in names]
     lines = [
-        f"def make(*, {', '.join(keywords)}):",
+        f"def make({parameters}):",
         "    _made = _new(_unlocked)",
-        *(f"    _made.{name} = {name}" for name in names),
+        *(f"    _made.{name} = {value}" for name, value in values.items()),
         "    _made.__class__ = _kind",
         "    return _made",
     ]
@@ -47,4 +71,4 @@ def quick(kind: type[T]) -> type[T]:
         "_unlocked": unlocked,
     }
     exec("\n".join(lines), scope)  # noqa: S102 - as dataclasses itself writes `__init__`
-    return cast("type[T]", scope["make"])
+    return scope["make"]

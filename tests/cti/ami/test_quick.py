@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cti.ami import events
-from cti.ami.quick import quick
+from cti.ami.quick import quick, stamped
 
 KINDS: list[type[Any]] = [
     kind
@@ -43,3 +43,15 @@ def test_the_same_object_either_way(kind: type[Any]) -> None:
                 delattr(made, name)
     with pytest.raises(TypeError):
         fast(nonsense=1)
+
+
+@pytest.mark.parametrize("kind", [events.QueueMember, events.DeviceStateChange])
+def test_a_stamped_copy_differs_in_its_time_and_number_alone(kind: type[Any]) -> None:
+    every = {field.name: f"a {field.name}" for field in dataclasses.fields(kind)}
+    made = kind(**every)
+    copied = stamped(kind)(made, 5.0, 7)
+    assert type(copied) is kind
+    assert copied == dataclasses.replace(made, at=5.0, seq=7)
+    assert made == kind(**every)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        copied.at = 6.0
