@@ -1,0 +1,95 @@
+"""Which channels a message of the manager interface speaks of. Pure.
+
+Works on bytes, without the codec: the recorder looks at every message that Asterisk sends, also
+at those that nothing else reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_ID: Final = re.compile(rb"(?:nique|inked)[iI][dD]: ([^\r\n]+)")
+"""The end of a header such as `DestUniqueid`, `LinkedID` (as CDR has it) or `BridgeUniqueid`."""
+_L: Final = ord("L")
+_BASIC: Final = b"Type: basic"
+"""In a bridge of this type Asterisk joins its members to one call (not so in a conference)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ids:
+    """What a message speaks of."""
+
+    channels: tuple[tuple[str, str], ...]
+    """Uniqueid and linkedid of each channel; `""` where the message has only one of them."""
+    bridges: tuple[str, ...]
+    basic: bool
+    """Whether those bridges join their members to one call."""
+
+    @property
+    def together(self) -> set[str]:
+        """The ids that this message shows to belong together."""
+        found = {one for pair in self.channels for one in pair if one}
+        if self.basic:
+            found.update(self.bridges)
+        return found
+
+
+def ids_of(message: bytes) -> Ids | None:
+    """Return what a message speaks of; None if of no channel and no bridge."""
+    channels: dict[bytes, list[str]] = {}
+    bridges = []
+    for found in _ID.finditer(message):
+        start = found.start() - 1
+        line = message.rfind(b"\n", 0, start) + 1
+        prefix = message[line:start]
+        if b":" in prefix:
+            continue  # in the value of another header
+        value = found[1].decode("utf-8", "replace")
+        if prefix.endswith(b"Bridge"):
+            bridges.append(value)
+        else:
+            pair = channels.setdefault(prefix, ["", ""])
+            at = message[start] == _L
+            pair[at] = pair[at] or value  # the first value counts, as for the codec
+    if not channels and not bridges:
+        return None
+    return Ids(
+        channels=tuple((uniqueid, linkedid) for uniqueid, linkedid in channels.values()),
+        bridges=tuple(bridges),
+        basic=bool(bridges) and _BASIC in message,
+    )
+
+
+class Groups:
+    """Ids that belong together, as far as the messages seen show it."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, set[str]] = {}
+
+    def add(self, together: Iterable[str]) -> None:
+        """Note that these ids belong together."""
+        group: set[str] | None = None
+        for one in together:
+            known = self._of.get(one)
+            if known is None:
+                if group is None:
+                    group = set()
+                group.add(one)
+                self._of[one] = group
+            elif group is None:
+                group = known
+            elif known is not group:
+                small, group = sorted((known, group), key=len)
+                group |= small
+                for moved in small:
+                    self._of[moved] = group
+
+    def __iter__(self) -> Iterator[set[str]]:
+        seen = set()
+        for group in self._of.values():
+            if id(group) not in seen:
+                seen.add(id(group))
+                yield group

@@ -1,0 +1,145 @@
+"""Finds the messages of one call in a recording.
+
+The index says which ids belong together, generously: a queue, a pickup or a consultation may have
+brought several calls near each other. The tracker, fed with the messages of all these, says which
+channels were one call in the end, through transfers, Local pairs and changes of the linkedid; only
+their messages are handed out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from cti.ami.codec import decode
+from cti.flight.ids import Ids, ids_of
+from cti.flight.pseudonyms import pseudonymised
+from cti.flight.shelf import END, Member, Segment, segments_in
+from cti.model import Anomaly, Call, CallId, CallsMerged
+from cti.tracker import CallTracker, EndpointRules
+
+_KEY: Final = "pseudonyms.key"
+
+
+def messages_of_call(
+    directory: Path, call: str, *, pbx: str, rules: EndpointRules | None = None
+) -> list[bytes]:
+    """Return the messages of a call as the PBX sent them, in order; none if it is not recorded.
+
+    Args:
+        directory: Where the recorder of the PBX writes.
+        call: The id of the call, or the uniqueid or a linkedid of one of its channels.
+        pbx: The name of the PBX, with which ids of calls begin.
+        rules: Which of its endpoints are phones.
+
+    Raises:
+        OSError: A file cannot be read.
+
+    """
+    wanted = call.removeprefix(f"{pbx}:").partition("~")[0]
+    near, members = _near(segments_in(directory), wanted)
+    found: list[tuple[bytes, Ids]] = []
+    for member in members:
+        for message in member.messages():
+            ids = ids_of(message)
+            if ids is not None and not near.isdisjoint({*ids.together, *ids.bridges}):
+                found.append((message, ids))
+    channels = _channels_of(found, wanted, CallTracker(pbx, rules)) or near
+    bridges = {
+        bridge
+        for _, ids in found
+        if any(not channels.isdisjoint(pair) for pair in ids.channels)
+        for bridge in ids.bridges
+    }
+    return [
+        message
+        for message, ids in found
+        if any(not channels.isdisjoint(pair) for pair in ids.channels)
+        or (not ids.channels and not bridges.isdisjoint(ids.bridges))
+    ]
+
+
+def written(messages: Iterable[bytes], *, key: bytes | None) -> bytes:
+    """Return a recording of these messages that `santral replay` reads.
+
+    Args:
+        messages: As `messages_of_call` gives them.
+        key: With it people are replaced (`cti.flight.pseudonyms`). None: the recording is as it
+            was, with numbers and names.
+
+    """
+    head = b"Event: SantralTrace\r\nPseudonyms: " + (b"no" if key is None else b"yes")
+    kept = messages if key is None else pseudonymised(messages, key)
+    return b"".join(message + END for message in (head, *kept))
+
+
+def key_of(directory: Path) -> bytes:
+    """Return the key of the pseudonyms of a recording: the same people get the same ones each time.
+
+    It is made when it is first needed. Where it cannot be kept, each trace has pseudonyms of its
+    own.
+    """
+    path = directory / _KEY
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        pass
+    else:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+    try:
+        key = path.read_bytes().strip()
+    except OSError:
+        key = b""
+    return key or secrets.token_bytes(32)
+
+
+def _near(segments: list[Segment], wanted: str) -> tuple[set[str], list[Member]]:
+    """Return all ids that may belong to the same call, and where they occur."""
+    known = {wanted}
+    fresh = known
+    members: dict[tuple[Path, int], Member] = {}
+    while fresh:
+        quoted = [json.dumps(one) for one in fresh]
+        found: set[str] = set()
+        for segment in segments:
+            for member, groups in segment.members(
+                lambda line, quoted=quoted: any(one in line for one in quoted)  # type: ignore[misc]
+            ):
+                for group in groups:
+                    if not known.isdisjoint(group):
+                        members[member.path, member.start] = member
+                        found |= group
+        fresh = found - known
+        known |= found
+    return (known, [members[place] for place in sorted(members)]) if members else (set(), [])
+
+
+def _channels_of(found: list[tuple[bytes, Ids]], wanted: str, tracker: CallTracker) -> set[str]:
+    """Return the uniqueids and linkedids of the call that `wanted` was a part of in the end."""
+    calls: dict[CallId, Call] = {}
+    linkedids: dict[str, set[str]] = {}
+    for number, (message, ids) in enumerate(found, 1):
+        for uniqueid, linkedid in ids.channels:
+            if uniqueid and linkedid:
+                linkedids.setdefault(uniqueid, set()).add(linkedid)
+        event = decode(message, number)
+        for change in () if event is None else tracker.handle(event):
+            if isinstance(change, Anomaly):
+                continue
+            if isinstance(change, CallsMerged):
+                calls.pop(change.merged, None)
+            calls[change.call.id] = change.call
+    calls |= {call.id: call for call in tracker.calls()}
+    of_wanted = linkedids.get(wanted, set()) | {wanted}
+    links = {
+        linkedid
+        for call in calls.values()
+        if not of_wanted.isdisjoint(call.linkedids)
+        for linkedid in call.linkedids
+    }
+    return links | {one for one, shown in linkedids.items() if not links.isdisjoint(shown)}
