@@ -120,6 +120,10 @@ class Link(ABC):
     wants_events: bool
     """Whether the PBX is to send events in this session."""
 
+    def _listener(self) -> OnBytes | None:
+        """Return who gets the bytes of the next session besides, if somebody does."""
+        return None
+
     def _lost(self, reason: str) -> None:  # noqa: B027 - not every link has something to do
         """Clean up after a session that had been logged in."""
 
@@ -128,7 +132,9 @@ class Link(ABC):
 
     async def _one_session(self) -> NoReturn:
         self._wake.clear()
-        connection = await open_connection(self.settings, on_message=self._take)
+        connection = await open_connection(
+            self.settings, on_message=self._take, on_bytes=self._listener()
+        )
         self._connection = connection
         self.connects += 1
         logged_in = False

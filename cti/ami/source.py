@@ -20,7 +20,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -29,7 +29,7 @@ from cti.ami.events import AmiEvent, LinkLost, SnapshotBegun, SnapshotEnded
 from cti.ami.framing import event_name
 from cti.ami.link import Link, OnLinkState
 from cti.ami.orders import CoreShowChannels, DeviceStateList, Order, QueueStatus
-from cti.ami.protocol import AmiConnection
+from cti.ami.protocol import AmiConnection, OnBytes
 from cti.errors import ActionFailed, PeerUnavailable
 from cti.settings import PbxSettings
 
@@ -99,13 +99,27 @@ class Inbox:
 
 
 class AmiSource(Link):
-    """Hears one PBX: `run` keeps the link, `received` gives the events to the one consumer."""
+    """Hears one PBX: `run` keeps the link, `received` gives the events to the one consumer.
+
+    Args:
+        settings: The PBX.
+        on_state: As for every `Link`.
+        recording: Called for each new connection; what it returns gets every byte of it.
+
+    """
 
     session = "events"
     wants_events = True
 
-    def __init__(self, settings: PbxSettings, *, on_state: OnLinkState | None = None) -> None:
+    def __init__(
+        self,
+        settings: PbxSettings,
+        *,
+        on_state: OnLinkState | None = None,
+        recording: Callable[[], OnBytes] | None = None,
+    ) -> None:
         super().__init__(settings, on_state=on_state)
+        self._recording = recording
         self.inbox: Final = Inbox(settings.inbox_size)
         self.overflows = 0
         """How often the link was dropped because the consumer could not follow."""
@@ -133,6 +147,9 @@ class AmiSource(Link):
 
     def _credentials(self) -> tuple[str, str]:
         return self.settings.events_user, self.settings.events_secret.get_secret_value()
+
+    def _listener(self) -> OnBytes | None:
+        return None if self._recording is None else self._recording()
 
     async def _one_session(self) -> NoReturn:
         self._held = []

@@ -390,10 +390,10 @@ class LiveCall:
         rung = [leg for leg in self.legs if leg.rang]
         if not rung:
             return _nothing(self.started_at)
-        starts = [leg.ringing_at for leg in rung if leg.ringing_at is not None]
-        if len(starts) < len(rung):
+        starts = [leg.ringing_at for leg in rung]
+        if None in starts:
             return None
-        start = min(starts)
+        start = min(starts)  # type: ignore[type-var]
         if self.talked:
             stop = self.answered_at
         elif all(leg.ended for leg in rung):
