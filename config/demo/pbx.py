@@ -97,7 +97,19 @@ class _Member:
     status: str = "1"
     paused: bool = False
     reason: str = ""
+    paused_at: int = 0
     calls_taken: int = 0
+    last_call: int = 0
+
+
+@dataclass(slots=True)
+class _Channel:
+    """A channel in progress: what CoreShowChannels tells of it."""
+
+    block: dict[str, str]
+    since: float
+    application: str = ""
+    bridge: str = ""
 
 
 @dataclass(slots=True)
@@ -112,7 +124,7 @@ class DemoPbx:
     port: int = 0
     _server: asyncio.Server | None = None
     _sessions: list[_Session] = field(default_factory=list)
-    _channels: dict[str, dict[str, str]] = field(default_factory=dict)
+    _channels: dict[str, _Channel] = field(default_factory=dict)
     _entries: dict[str, tuple[str, dict[str, str], float]] = field(default_factory=dict)
     _members: list[_Member] = field(default_factory=list)
     _started: float = 0.0
@@ -206,10 +218,8 @@ class DemoPbx:
                 reply(("Message", "Thanks for all the fish."))
                 return False
             case "coreshowchannels":
-                items = [
-                    [("Event", "CoreShowChannel"), *b.items()] for b in self._channels.values()
-                ]
-                self._list(session, tag, items, "CoreShowChannelsComplete")
+                channels = [self._channel_item(channel) for channel in self._channels.values()]
+                self._list(session, tag, channels, "CoreShowChannelsComplete")
             case "queuestatus":
                 self._list(session, tag, self._queue_items(), "QueueStatusComplete")
             case "queuepause":
@@ -246,6 +256,17 @@ class DemoPbx:
                 ("ListItems", str(len(items))),
             ],
         )
+
+    def _channel_item(self, channel: _Channel) -> Headers:
+        minutes, seconds = divmod(int(self.now() - channel.since), 60)
+        return [
+            ("Event", "CoreShowChannel"),
+            *channel.block.items(),
+            ("Application", channel.application),
+            ("ApplicationData", ""),
+            ("Duration", f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"),
+            ("BridgeId", channel.bridge),
+        ]
 
     def _queue_items(self) -> list[Headers]:
         items: list[Headers] = []
@@ -291,8 +312,8 @@ class DemoPbx:
             ("Membership", "static"),
             ("Penalty", "0"),
             ("CallsTaken", str(member.calls_taken)),
-            ("LastCall", "0"),
-            ("LastPause", "0"),
+            ("LastCall", str(member.last_call)),
+            ("LastPause", str(member.paused_at)),
             ("InCall", "1" if member.status == "2" else "0"),
             ("Status", member.status),
             ("Paused", "1" if member.paused else "0"),
@@ -309,6 +330,7 @@ class DemoPbx:
             ):
                 member.paused = action.get("paused", "").lower() in ("1", "true", "yes")
                 member.reason = action.get("reason", "") if member.paused else ""
+                member.paused_at = int(self.now()) if member.paused else 0
                 self._send(self._member_item(member, "QueueMemberPause"))
 
     def _write(self, session: _Session, headers: Headers) -> None:
@@ -346,11 +368,23 @@ class DemoPbx:
                 before = max(stamp, before or stamp)
                 headers = [(k, v) for k, v in rename(message) if k != "Timestamp"]
                 self._note(dict(headers))
-                self._send(headers)
+                for sent in self._as_here(headers):
+                    self._send(sent)
         finally:
             for uniqueid in rename.uniqueids.values():
                 self._channels.pop(uniqueid, None)
                 self._entries.pop(uniqueid, None)
+
+    def _as_here(self, headers: Headers) -> list[Headers]:
+        """A member's state is told as this PBX has it: the recording knows other counts."""
+        event = dict(headers)
+        if event["Event"] != "QueueMemberStatus":
+            return [headers]
+        return [self._member_item(m, "QueueMemberStatus") for m in self._members_of(event)]
+
+    def _members_of(self, event: Mapping[str, str]) -> list[_Member]:
+        wanted = (event.get("Queue"), event.get("Interface"))
+        return [member for member in self._members if (member.queue, member.interface) == wanted]
 
     def _note(self, event: dict[str, str]) -> None:
         """Keep what CoreShowChannels and QueueStatus must answer."""
@@ -363,20 +397,40 @@ class DemoPbx:
             case "QueueCallerLeave":
                 self._entries.pop(uniqueid, None)
             case "QueueMemberStatus":
-                for member in self._members:
-                    if (member.queue, member.interface) == (
-                        event.get("Queue"),
-                        event.get("Interface"),
-                    ):
-                        member.status = event.get("Status", "1")
-                        member.calls_taken += event.get("InCall") == "1"
+                for member in self._members_of(event):
+                    member.status = event.get("Status", "1")
+            case "AgentComplete":
+                for member in self._members_of(event):
+                    member.calls_taken += 1
+                    member.last_call = int(self.now())
+            case _:
+                pass
         if uniqueid and kind != "Hangup" and "ChannelState" in event:
-            block: dict[str, str] = {key: event[key] for key in _BLOCK if key in event}
-            known = self._channels.get(uniqueid, {})
-            bridge = {"BridgeEnter": event.get("BridgeUniqueid", ""), "BridgeLeave": ""}.get(
-                kind, known.get("BridgeId", "")
-            )
-            self._channels[uniqueid] = {**block, "BridgeId": bridge, "Duration": "00:00:01"}
+            block = {key: event[key] for key in _BLOCK if key in event}
+            channel = self._channels.get(uniqueid)
+            if channel is None:
+                channel = self._channels[uniqueid] = _Channel(block, since=self.now())
+            channel.block = block
+            match kind:
+                case "BridgeEnter":
+                    channel.bridge = event.get("BridgeUniqueid", "")
+                case "BridgeLeave":
+                    channel.bridge = ""
+                case "QueueCallerJoin":
+                    channel.application = "Queue"
+                case _:
+                    pass
+        if kind == "DialBegin":
+            self._dials(event)
+
+    def _dials(self, event: Mapping[str, str]) -> None:
+        """Note by which application a channel is there: what is dialled is not a caller."""
+        dialled = self._channels.get(event.get("DestUniqueid", ""))
+        if dialled is not None:
+            dialled.application = "AppDial"
+        caller = self._channels.get(event.get("Uniqueid", ""))
+        if caller is not None and not caller.application:
+            caller.application = "Dial"
 
 
 _DEVICE: Final = {
