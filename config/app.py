@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from agent_ui.health import Health
 from agent_ui.hub import PopHub
@@ -32,6 +33,7 @@ from crm_core.ports import Store
 from cti.ami.link import LinkState
 from cti.ami.source import AmiSource
 from cti.clock import PbxClock
+from cti.flight.recorder import OnBytes, recording
 from cti.live import LiveBoard
 from cti.queues import QueueBoard
 from cti.service import CallService
@@ -144,7 +146,7 @@ async def running(settings: Settings, *, stop: asyncio.Event) -> AsyncIterator[A
         async with asyncio.TaskGroup() as tasks:
             for pbx in settings.pbx:
                 tasks.create_task(
-                    _run_pbx(pbx, core, sources_stop),
+                    _run_pbx(pbx, core, sources_stop, settings.recorder_directory(pbx)),
                     name=f"pbx {pbx.name}",
                 )
             for mailbox in settings.mailbox:
@@ -235,8 +237,20 @@ def _display_for(region: str) -> Callable[[Party], str]:
 # --- a PBX ----------------------------------------------------------------------------------------
 
 
-async def _run_pbx(settings: PbxSettings, core: Core, stop: asyncio.Event) -> None:
-    """Follow one PBX until `stop`, then log what was received."""
+async def _run_pbx(
+    settings: PbxSettings, core: Core, stop: asyncio.Event, recordings: Path
+) -> None:
+    """Follow and record one PBX until `stop`, then log what was received."""
+    async with recording(settings.recorder, recordings) as record:
+        await _follow_pbx(settings, core, stop, record)
+
+
+async def _follow_pbx(
+    settings: PbxSettings,
+    core: Core,
+    stop: asyncio.Event,
+    record: Callable[[], OnBytes] | None,
+) -> None:
     light = f"ami:{settings.name}"
 
     def on_state(state: LinkState) -> None:
@@ -244,7 +258,7 @@ async def _run_pbx(settings: PbxSettings, core: Core, stop: asyncio.Event) -> No
         core.health.set(light, up=state.up, message=state.reason, since=since)
         core.hub.publish(LinkChanged(name=light, up=state.up, since=since, message=state.reason))
 
-    source = AmiSource(settings, on_state=on_state)
+    source = AmiSource(settings, on_state=on_state, recording=record)
     rules = settings.phone_rules()
     endpoints = EndpointRules(phones=settings.phones, trunks=settings.trunks)
     service = CallService(

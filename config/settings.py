@@ -36,10 +36,13 @@ __all__ = [
 
 def default_database_url() -> str:
     """An SQLite file in the directory where this machine keeps state of services or of the user."""
+    return f"sqlite:///{_state_directory() / 'santral.sqlite3'}"
+
+
+def _state_directory() -> Path:
     state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]  # set by systemd
     home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    directory = Path(state) if state else Path(home) / "santral"
-    return f"sqlite:///{directory / 'santral.sqlite3'}"
+    return Path(state) if state else Path(home) / "santral"
 
 
 class DatabaseSettings(BaseModel):
@@ -121,6 +124,16 @@ class Settings(BaseModel):
         if isinstance(pbxs, (list, tuple)):
             handed_on["pbx"] = [region | pbx if isinstance(pbx, dict) else pbx for pbx in pbxs]
         return handed_on
+
+    def recorder_directory(self, pbx: PbxSettings) -> Path:
+        """Where the flight recorder of a PBX writes."""
+        base = pbx.recorder.directory
+        if base is None:
+            kind, _, path = self.database.url.get_secret_value().partition(":///")
+            path = path.partition("?")[0]
+            is_file = kind.startswith("sqlite") and path not in ("", ":memory:")
+            base = (Path(path).parent if is_file else _state_directory()) / "flight"
+        return base / pbx.name
 
     def described(self) -> Iterator[str]:
         """What is configured, one line each, without secrets."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
@@ -76,6 +77,23 @@ class LinkSettings(BaseModel):
     """After a refused login: more often would get this host banned."""
 
 
+class RecorderSettings(BaseModel):
+    """The flight recorder: keeps what a PBX said, to look at a call again (`santral trace`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    days: Annotated[int, Field(ge=1, le=365)] = 7
+    """How long it is kept. It holds the numbers and names of callers."""
+    max_bytes: Annotated[int, Field(ge=16 * 1024 * 1024)] = 1024 * 1024 * 1024
+    """What it may take on the disk, compressed; the oldest goes first."""
+    directory: Path | None = None
+    """A directory for each PBX is made in it.
+
+    None: `flight` beside the SQLite database, else in the directory where this machine keeps state.
+    """
+
+
 class RewriteRule(BaseModel):
     """Changes numbers as this PBX writes them before anything else looks at them."""
 
@@ -136,6 +154,7 @@ class PbxSettings(BaseModel):
     inbox_size: Annotated[int, Field(ge=100)] = 50_000
     """Events that may wait to be worked on before the link is dropped and resynchronised."""
     link: LinkSettings = LinkSettings()
+    recorder: RecorderSettings = RecorderSettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -39,6 +39,7 @@ OTHERWISE = {
     "pbx.tls_ca_file": "asterisk.pem",
     "mailbox.tls_ca_file": "mail.pem",
     "pbx.actions_user": "santral-actions",
+    "pbx.recorder.directory": "/var/lib/santral/flight",
     "pbx.actions_secret": None,
 }
 """Examples that say more than the default, which is empty or depends on the machine."""

@@ -5,7 +5,7 @@ standard output, everything else to standard error.
 
 - `invocation`: what the commands share: settings, errors in plain words, the open database.
 - `operating`: serve, check-config, migrate, doctor, demo.
-- `users`, `customers`, `calls`, `mails`: the commands about each.
+- `users`, `customers`, `calls`, `traces`, `mails`: the commands about each.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from config.cli.customers import import_customers, match
 from config.cli.invocation import Santral
 from config.cli.mails import mail
 from config.cli.operating import check_config, demo, doctor, migrate, serve
+from config.cli.traces import trace
 from config.cli.users import user
 
 
@@ -48,6 +49,7 @@ for command in (
     match,
     replay,
     record,
+    trace,
     mail,
     demo,
 ):

@@ -13,15 +13,20 @@ Marks in the recording are messages of our own, `Event: SantralRecorder` with a 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
 from typing import Final, Self
 
 from cti.ami.framing import MAX_MESSAGE
 from cti.flight.shelf import END, Shelf
+from cti.settings import RecorderSettings
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +36,15 @@ FLUSH_S: Final = 1.0
 _WAKE: Final = 512 * 1024
 """Bytes with which the thread is woken before its second is over."""
 _BATCH: Final = 256 * 1024
+CLOSE_S: Final = 5.0
 RETRY_S: Final = 10.0
 """How long nothing is tried after the disk said no."""
 
 _SESSION: Final = -1
 """In the buffer: a new connection begins. Any other number: so many bytes were dropped."""
+
+
+OnBytes = Callable[[bytes], None]
 
 
 class FlightRecorder:
@@ -73,23 +82,27 @@ class FlightRecorder:
         self._unwritten = 0
         self._retry_at = 0.0
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin to write."""
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Write what waits and end the thread. Idempotent."""
+        """Write what waits and end the thread. Idempotent. A disk that hangs is not waited for."""
         self._closing = True
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(CLOSE_S)
 
     # --- the reader -------------------------------------------------------------------------------
 
-    def begin(self) -> Callable[[bytes], None]:
+    def begin(self) -> OnBytes:
         """Begin a new connection, and return what takes its bytes."""
         self._waiting.append(_SESSION)
         return self.write
@@ -215,6 +228,23 @@ class FlightRecorder:
             self._shelf.abandon()
             return False
         return True
+
+
+@asynccontextmanager
+async def recording(
+    settings: RecorderSettings, directory: Path
+) -> AsyncIterator[Callable[[], OnBytes] | None]:
+    """Record while the block runs: gives what `AmiSource` calls for each new connection, if any."""
+    if not settings.enabled:
+        yield None
+        return
+    shelf = Shelf(directory, keep=timedelta(days=settings.days), max_bytes=settings.max_bytes)
+    recorder = FlightRecorder(shelf)
+    recorder.start()
+    try:
+        yield recorder.begin
+    finally:
+        await asyncio.shield(asyncio.to_thread(recorder.close))
 
 
 def _mark_message(mark: str, dropped: int = 0) -> bytes:
