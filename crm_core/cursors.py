@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from crm_core.errors import Invalid
@@ -46,13 +47,10 @@ def read_time_cursor(cursor: str) -> tuple[datetime, int]:
     """
     match _decoded(cursor):
         case [str(text), int(row)] if 0 <= row <= _LARGEST_ID:
-            try:
+            with suppress(ValueError, OverflowError):  # no time at all, or none in UTC
                 at = datetime.fromisoformat(text)
-            except ValueError:
-                pass
-            else:
                 if at.tzinfo is not None:
-                    return at, row
+                    return at.astimezone(UTC), row
     raise Invalid("this is no cursor of this list")
 
 

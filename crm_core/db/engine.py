@@ -71,6 +71,7 @@ def make_engine(url: str) -> AsyncEngine:
             connect_args={"isolation_level": None},
             skip_autocommit_rollback=True,
             isolation_level="AUTOCOMMIT",
+            hide_parameters=True,  # of a mail or a caller, in the text of an error
             pool_size=_SQLITE_CONNECTIONS,
             max_overflow=0,
             pool_timeout=10,
@@ -79,6 +80,7 @@ def make_engine(url: str) -> AsyncEngine:
         return engine
     return create_async_engine(
         address,
+        hide_parameters=True,
         pool_size=_POSTGRESQL_CONNECTIONS,
         max_overflow=0,
         pool_timeout=10,

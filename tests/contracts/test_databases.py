@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from sqlalchemy import event
 from crm_core.cursors import time_cursor
 from crm_core.db import open_store
 from crm_core.db.schema import check, differences, migrate
-from crm_core.errors import Invalid, StoreUnavailable
-from crm_core.model import ContactId, Medium, PointKind, UserId
-from crm_core.ports import UnitOfWork
+from crm_core.errors import Invalid, NotFound, StoreUnavailable
+from crm_core.model import ContactId, Direction, Medium, PointKind, UserId
+from crm_core.ports import NewEmail, UnitOfWork
 from tests.contracts.conftest import NOW
 from tests.contracts.test_units_of_work import call
 from tests.lab.fixtures import available
@@ -197,6 +198,26 @@ async def test_a_terminated_connection_costs_one_unit(postgres_url: str) -> None
         assert created
         await uow.commit()
     await store.close()
+
+
+async def test_an_error_does_not_tell_what_was_to_be_stored(database_url: str) -> None:
+    """Errors go to the log, and a mail must not."""
+    store = open_store(database_url)
+    lost = NewEmail(
+        direction=Direction.INBOUND,
+        message_id="",
+        content_key="k",
+        raw_sha256=b"nothing has this hash",
+        parse_state="ok",
+        text="a secret between us",
+    )
+    async with store.begin() as uow:
+        with pytest.raises(NotFound) as refused:
+            await uow.mail.store_email(lost)
+    await store.close()
+    told = "".join(traceback.format_exception(refused.value))
+    assert "INSERT INTO email" in told
+    assert "a secret" not in told
 
 
 _HOT_QUESTIONS: dict[str, Callable[[UnitOfWork], Awaitable[object]]] = {

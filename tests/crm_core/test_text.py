@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -99,3 +101,13 @@ def test_foreign_cursors_are_refused(text: str) -> None:
         read_name_cursor(text)
     with pytest.raises(Invalid):
         read_time_cursor(text)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_cursor_out_of_all_time_is_refused(at: str) -> None:
+    """Such a time exists, but not in UTC."""
+    cursor = time_cursor(datetime(2026, 1, 1, tzinfo=UTC), 1)
+    packed = urlsafe_b64encode(json.dumps([at, 1]).encode()).decode().rstrip("=")
+    assert read_time_cursor(cursor)
+    with pytest.raises(Invalid):
+        read_time_cursor(packed)
