@@ -334,9 +334,7 @@ async def _run_mailbox(
             LinkChanged(name=light, up=state.up, since=state.since, message=state.reason)
         )
 
-    own = frozenset(
-        address.casefold() for box in installation.mailbox for address in box.own_addresses
-    )
+    own = frozenset(address for box in installation.mailbox for address in box.ours)
     ingest = MailboxIngest(
         settings, store=core.store, publisher=core.hub, own=own, on_state=on_state
     )

@@ -36,6 +36,7 @@ from crm_core.model import (
     UserId,
 )
 from crm_core.ports import (
+    LIVE,
     ContactDraft,
     FolderState,
     Hit,
@@ -72,6 +73,7 @@ class _Tables:
     raw: dict[bytes, bytes] = field(default_factory=dict)
     emails: dict[int, NewEmail] = field(default_factory=dict)
     email_by_content: dict[str, int] = field(default_factory=dict)
+    email_by_raw: dict[bytes, int] = field(default_factory=dict)
 
     def copy(self) -> _Tables:
         return _Tables(**{item.name: dict(getattr(self, item.name)) for item in fields(self)})
@@ -517,7 +519,13 @@ class _Mail:
         return None
 
     async def open_epoch(
-        self, mailbox: str, raw_name: bytes, *, uidvalidity: int, last_uid: int = 0
+        self,
+        mailbox: str,
+        raw_name: bytes,
+        *,
+        uidvalidity: int,
+        last_uid: int = 0,
+        since: datetime | None = None,
     ) -> FolderState:
         tables = await self._unit.writing()
         known = await self.folder(mailbox, raw_name)
@@ -529,6 +537,7 @@ class _Mail:
                 uidvalidity=uidvalidity,
                 epoch=1,
                 last_uid=last_uid,
+                since=since,
             )
         elif known.uidvalidity == uidvalidity:
             return known
@@ -560,10 +569,15 @@ class _Mail:
 
     async def pending(self, folder: FolderState, *, at: datetime, limit: int) -> list[PendingMail]:
         due = [item for item in await self._waiting(folder) if item.next_try_at <= at]
-        return sorted(due, key=lambda item: item.uid)[:limit]
+        live = sorted((item for item in due if item.kind == LIVE), key=lambda item: item.uid)
+        old = sorted((item for item in due if item.kind != LIVE), key=lambda item: -item.uid)
+        return [*live, *old][:limit]
 
     async def next_due(self, folder: FolderState) -> datetime | None:
         return min((item.next_try_at for item in await self._waiting(folder)), default=None)
+
+    async def often_failed(self, folder: FolderState, *, attempts: int) -> int:
+        return sum(item.attempts >= attempts for item in await self._waiting(folder))
 
     async def _waiting(self, folder: FolderState) -> list[PendingMail]:
         tables = await self._unit.reading()
@@ -597,6 +611,11 @@ class _Mail:
     async def raw(self, sha256: bytes) -> bytes | None:
         return (await self._unit.reading()).raw.get(sha256)
 
+    async def content_key(self, raw_sha256: bytes) -> str | None:
+        tables = await self._unit.reading()
+        email = tables.email_by_raw.get(raw_sha256)
+        return None if email is None else tables.emails[email].content_key
+
     async def store_email(self, email: NewEmail) -> tuple[int, bool]:
         tables = await self._unit.writing()
         if email.raw_sha256 not in tables.raw:
@@ -615,8 +634,8 @@ class _Mail:
         item: PendingMail,
         *,
         email: int,
-        raw_sha256: bytes,  # noqa: ARG002 - nothing here reads where a raw mail lay
-        size: int,  # noqa: ARG002
+        raw_sha256: bytes,
+        size: int,  # noqa: ARG002 - nothing here reads how large it was there, and since when
         internal_date: datetime | None,  # noqa: ARG002
     ) -> bool:
         tables = await self._unit.writing()
@@ -625,6 +644,7 @@ class _Mail:
         if key in tables.located:
             return False
         tables.located[key] = email
+        tables.email_by_raw.setdefault(raw_sha256, email)
         return True
 
     async def known_uids(self, folder: FolderState) -> set[int]:

@@ -260,6 +260,12 @@ class FolderState:
     uidvalidity: int
     epoch: int
     last_uid: int
+    since: datetime | None = None
+    """Mails that came to the folder before are none of ours; None if all are."""
+
+
+LIVE = "live"
+"""The kind of a pending mail that came while we watched; it goes before all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +278,7 @@ class PendingMail:
     attempts: int
     next_try_at: datetime
     last_error: str = ""
-    kind: str = "live"
+    kind: str = LIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,11 +317,18 @@ class MailStore(Protocol):
         ...
 
     async def open_epoch(
-        self, mailbox: str, raw_name: bytes, *, uidvalidity: int, last_uid: int = 0
+        self,
+        mailbox: str,
+        raw_name: bytes,
+        *,
+        uidvalidity: int,
+        last_uid: int = 0,
+        since: datetime | None = None,
     ) -> FolderState:
         """Begin a folder, or a new epoch of it after UIDVALIDITY changed. Old rows stay.
 
         Mails up to `last_uid` are left alone: that is how a mailbox begins with what comes next.
+        `since` is kept from the very beginning of the folder through all epochs.
         """
         ...
 
@@ -326,11 +339,18 @@ class MailStore(Protocol):
         ...
 
     async def pending(self, folder: FolderState, *, at: datetime, limit: int) -> list[PendingMail]:
-        """Pending mails of the current epoch that are due, lowest uid first."""
+        """Pending mails of the current epoch that are due.
+
+        First those of kind `live`, lowest uid first; then all others, newest first.
+        """
         ...
 
     async def next_due(self, folder: FolderState) -> datetime | None:
         """When the next pending mail is due, or None if there is none."""
+        ...
+
+    async def often_failed(self, folder: FolderState, *, attempts: int) -> int:
+        """How many pending mails of the current epoch failed so many times or more."""
         ...
 
     async def postpone(self, item: PendingMail, *, error: str, next_try_at: datetime) -> None:
@@ -347,6 +367,13 @@ class MailStore(Protocol):
 
     async def raw(self, sha256: bytes) -> bytes | None:
         """The bytes, or None."""
+        ...
+
+    async def content_key(self, raw_sha256: bytes) -> str | None:
+        """The content key of the mail that these bytes were stored as, or None.
+
+        The same bytes are the same mail, whatever the parser makes of them today.
+        """
         ...
 
     async def store_email(self, email: NewEmail) -> tuple[int, bool]:

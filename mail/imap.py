@@ -302,6 +302,8 @@ class ImapSession:
                 ) from None
             except ssl.SSLError as error:
                 raise ServerUnavailable(f"no TLS with {host}:{port}: {error.reason}") from error
+            except UnicodeError as error:
+                raise ServerUnavailable(f"{host!r} is no name of a server") from error
             except OSError as error:
                 raise ServerUnavailable(f"cannot reach {host}:{port}: {error}") from error
             session._greet(greeting)

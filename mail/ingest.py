@@ -30,6 +30,7 @@ from crm_core.errors import StoreUnavailable
 from crm_core.model import Direction, Match, Medium, Outcome, Party, Touch, UserId
 from crm_core.notices import Noticed, TouchLogged
 from crm_core.ports import (
+    LIVE,
     FolderState,
     NewEmail,
     NewTouch,
@@ -55,9 +56,11 @@ from mail.wire import decode_folder, encode_folder
 
 log = logging.getLogger(__name__)
 
-LIVE, BACKFILL, NEW_EPOCH = "live", "backfill", "new_epoch"
-"""Why a mail is on the list: it came, it was there at the first start, or UIDVALIDITY changed."""
-BATCH = 50
+BACKFILL, NEW_EPOCH = "backfill", "new_epoch"
+"""Why a mail is on the list if it is not `LIVE`: it was there at the first start, or UIDVALIDITY
+changed."""
+BATCH = 20
+"""Mails taken at once. Between two batches of old mails we look for new ones."""
 RECENT = timedelta(days=1)
 """Nobody is told of a mail that is older and only now found."""
 GONE_ATTEMPTS = 3
@@ -93,6 +96,15 @@ class MailboxMetrics:
     connects: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Synced:
+    """What one look at a folder brought."""
+
+    new: int
+    left: bool = False
+    """There may be more old mails."""
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -125,7 +137,7 @@ class MailboxIngest:
         self._settings = settings
         self._store = store
         self._publisher = publisher
-        self._own = frozenset(own) | frozenset(settings.own_addresses)
+        self._own = frozenset(own) | settings.ours
         self._on_state = on_state
         self._parser = parser
         self._now = now
@@ -134,7 +146,9 @@ class MailboxIngest:
         self._session: ImapSession | None = None
         self._healthy = False
         """This connection read every folder at least once."""
-        self._epochs: deque[datetime] = deque(maxlen=_EPOCHS_AN_HOUR)
+        self._epochs: dict[bytes, deque[datetime]] = {}
+        self._refused: dict[bytes, str] = {}
+        """Folders that cannot be read, and why."""
         self._folders = [encode_folder(name) for name in settings.folders]
 
     # --- from start to stop -----------------------------------------------------------------------
@@ -170,7 +184,7 @@ class MailboxIngest:
             except LoginRefused as error:
                 self._down(str(error))
                 await self._pause(self._settings.retry_refused_s * random.uniform(1, 1.2))  # noqa: S311
-            except (ServerUnavailable, CommandRefused, OSError) as error:
+            except (ServerUnavailable, CommandRefused, ParserUnavailable, OSError) as error:
                 failures = 1 if self._healthy else failures + 1
                 self._down(str(error))
                 await self._pause(self._delay(failures, error))
@@ -194,34 +208,49 @@ class MailboxIngest:
             self.metrics.connects += 1
             try:
                 while not self._stopping.is_set():
-                    await self._sync_all(session)
-                    await self._wait_for_mail(session)
+                    if not await self._sync_all(session):
+                        await self._wait_for_mail(session)
             finally:
                 self._session = None
 
-    async def _sync_all(self, session: ImapSession) -> None:
-        """Read every folder, the watched one last: it stays open."""
-        refused: CommandRefused | None = None
+    async def _sync_all(self, session: ImapSession) -> bool:
+        """Read every folder, the watched one last: it stays open. True if old mails are left."""
+        left = False
+        aside = 0
         for raw_name in [*self._folders[1:], self._folders[0]]:
             if self._stopping.is_set():
-                return
+                return False
             try:
                 folder = await self._open(session, raw_name)
             except CommandRefused as error:
-                refused = error
                 if raw_name == self._folders[0]:
                     raise
-                log.warning(
-                    "%s: folder %s cannot be read: %s",
-                    self._settings.name,
-                    decode_folder(raw_name),
-                    error,
-                    extra={"action": "mail_folder_refused", "mailbox": self._settings.name},
-                )
+                self._note_refused(raw_name, str(error))
                 continue
-            await self._sync(session, folder)
+            self._refused.pop(raw_name, None)
+            left |= (await self._sync(session, folder)).left
+            aside += await self._set_aside(folder)
         self._healthy = True
-        self._up("" if refused is None else str(refused))
+        wrong = list(dict.fromkeys(self._refused.values()))
+        if aside:
+            wrong.append(f"mails set aside because they cannot be read: {aside}")
+        self._up("; ".join(wrong))
+        return left
+
+    def _note_refused(self, raw_name: bytes, why: str) -> None:
+        if self._refused.get(raw_name) != why:
+            log.warning(
+                "%s: folder %s cannot be read: %s",
+                self._settings.name,
+                decode_folder(raw_name),
+                why,
+                extra={"action": "mail_folder_refused", "mailbox": self._settings.name},
+            )
+        self._refused[raw_name] = why
+
+    async def _set_aside(self, folder: FolderState) -> int:
+        most = self._settings.max_attempts
+        return await self._unit(lambda uow: uow.mail.often_failed(folder, attempts=most))
 
     async def _wait_for_mail(self, session: ImapSession) -> None:
         """Watch the open folder until the next poll, and read what is said to have come."""
@@ -242,7 +271,7 @@ class MailboxIngest:
                 return
             await session.noop()
             found = await self._sync(session, folder)
-            if told and not found:
+            if told and not found.new:
                 # A server that keeps announcing nothing must not keep us busy.
                 await self._pause(0.5)
             if asyncio.get_running_loop().time() >= end:
@@ -269,33 +298,48 @@ class MailboxIngest:
             return await self._begin(session, raw_name, selected)
         if known.uidvalidity == selected.uidvalidity:
             return known
-        self._count_epoch()
+        self._count_epoch(raw_name)
         log.warning(
-            "%s: the server numbered folder %s anew (UIDVALIDITY %d, before %d): reading all of it",
+            "%s: the server numbered folder %s anew (UIDVALIDITY %d, before %d): reading it again",
             mailbox,
             decode_folder(raw_name),
             selected.uidvalidity,
             known.uidvalidity,
             extra={"action": "mail_uidvalidity_changed", "mailbox": mailbox},
         )
-        # Mails may have come since we last looked, so none may be passed over. What is in the
-        # history already is recognised by its content.
-        uids = await session.uids_above(0)
-        return await self._start_epoch(raw_name, selected, uids, kind=NEW_EPOCH, last_uid=0)
+        # Mails may have come since we last looked, so none may be passed over but those that were
+        # there before our time. What is in the history already is recognised by its content.
+        last = await self._last_uid(session, selected)
+        uids = await self._uids_since(session, known.since)
+        return await self._start_epoch(raw_name, selected, uids, kind=NEW_EPOCH, last_uid=last)
 
     async def _begin(
         self, session: ImapSession, raw_name: bytes, selected: SelectedFolder
     ) -> FolderState:
         """The very first time: begin with what comes from now on, and the last days if wanted."""
-        if selected.uidnext is not None:
-            last = selected.uidnext - 1
-        else:
-            last = max(await session.uids_above(0), default=0)
+        last = await self._last_uid(session, selected)
+        # Servers tell the time of a mail in whole seconds.
+        since = self._now().replace(microsecond=0) - timedelta(days=self._settings.backfill_days)
         uids: list[int] = []
         if self._settings.backfill_days:
-            since = self._now() - timedelta(days=self._settings.backfill_days)
-            uids = [uid for uid in await session.uids_since(since.date()) if uid <= last]
-        return await self._start_epoch(raw_name, selected, uids, kind=BACKFILL, last_uid=last)
+            uids = [uid for uid in await self._uids_since(session, since) if uid <= last]
+        return await self._start_epoch(
+            raw_name, selected, uids, kind=BACKFILL, last_uid=last, since=since
+        )
+
+    async def _last_uid(self, session: ImapSession, selected: SelectedFolder) -> int:
+        if selected.uidnext is not None:
+            return max(selected.uidnext - 1, 0)
+        return max(await session.uids_above(0), default=0)
+
+    async def _uids_since(self, session: ImapSession, since: datetime | None) -> list[int]:
+        if since is None:
+            return await session.uids_above(0)
+        # SEARCH knows days only, in whatever time zone the server likes.
+        uids = await session.uids_since((since - timedelta(days=1)).date())
+        heads = await session.heads(uids)
+        early = {head.uid for head in heads if head.internal_date and head.internal_date < since}
+        return [uid for uid in uids if uid not in early]
 
     async def _start_epoch(
         self,
@@ -305,10 +349,15 @@ class MailboxIngest:
         *,
         kind: str,
         last_uid: int,
+        since: datetime | None = None,
     ) -> FolderState:
         async def start(uow: UnitOfWork) -> FolderState:
             folder = await uow.mail.open_epoch(
-                self._settings.name, raw_name, uidvalidity=selected.uidvalidity, last_uid=last_uid
+                self._settings.name,
+                raw_name,
+                uidvalidity=selected.uidvalidity,
+                last_uid=last_uid,
+                since=since,
             )
             if uids:
                 await uow.mail.note_uids(folder, uids, kind=kind, at=self._now())
@@ -316,14 +365,15 @@ class MailboxIngest:
 
         return await self._unit(start)
 
-    def _count_epoch(self) -> None:
+    def _count_epoch(self, raw_name: bytes) -> None:
         """Refuse to read a folder again and again whose numbers change all the time."""
         now = self._now()
-        if len(self._epochs) == _EPOCHS_AN_HOUR and now - self._epochs[0] < timedelta(hours=1):
+        epochs = self._epochs.setdefault(raw_name, deque(maxlen=_EPOCHS_AN_HOUR))
+        if len(epochs) == _EPOCHS_AN_HOUR and now - epochs[0] < timedelta(hours=1):
             raise ServerUnavailable(
                 "the server keeps numbering its mails anew (UIDVALIDITY)", throttled=True
             )
-        self._epochs.append(now)
+        epochs.append(now)
 
     async def _note_new(self, session: ImapSession, folder: FolderState) -> int:
         """Write down the uids that came. Returns how many."""
@@ -335,20 +385,21 @@ class MailboxIngest:
             )
         return len(uids)
 
-    async def _sync(self, session: ImapSession, folder: FolderState) -> int:
-        """Take every mail of the open folder that is new or due. Returns how many were new."""
-        found = await self._note_new(session, folder)
+    async def _sync(self, session: ImapSession, folder: FolderState) -> _Synced:
+        """Take the mails of the open folder that are new or due; of old ones, a batch at most."""
+        new = await self._note_new(session, folder)
         while not self._stopping.is_set():
             items = await self._unit(
                 lambda uow: uow.mail.pending(folder, at=self._now(), limit=BATCH)
             )
-            if not items:
-                break
             for item in items:
                 if self._stopping.is_set():
                     break
                 await self._take(session, item)
-        return found
+            old = any(item.kind != LIVE for item in items)
+            if old or len(items) < BATCH:
+                return _Synced(new=new, left=old and len(items) == BATCH)
+        return _Synced(new=new)
 
     # --- 2. one mail, one transaction -------------------------------------------------------------
 
@@ -368,11 +419,7 @@ class MailboxIngest:
             return
         if self._parser is None:
             raise AssertionError("a mail is only taken while `run` runs")
-        try:
-            parsed = await self._parser.parse(fetched.raw, complete=fetched.complete)
-        except ParserUnavailable as error:
-            await self._put_off(item, str(error))
-            return
+        parsed = await self._parser.parse(fetched.raw, complete=fetched.complete)
         opened = False
 
         async def work(uow: UnitOfWork) -> Touch:
@@ -410,11 +457,11 @@ class MailboxIngest:
     ) -> tuple[Touch, bool]:
         direction, party = self._far_end(parsed)
         at = self._when(item, fetched, parsed)
-        email = await self._store_mail(uow, item, fetched, parsed, direction)
+        email, content_key = await self._store_mail(uow, item, fetched, parsed, direction)
         match, _ = await match_party(uow, party, own=self._own, at=at, recent=0)
         return await uow.touches.open(
             NewTouch(
-                key=f"mail:{parsed.content_key}",
+                key=f"mail:{content_key}",
                 medium=Medium.EMAIL,
                 direction=direction,
                 outcome=Outcome.RECEIVED if direction is Direction.INBOUND else Outcome.SENT,
@@ -436,8 +483,11 @@ class MailboxIngest:
         fetched: FetchedMail,
         parsed: ParsedMail,
         direction: Direction,
-    ) -> int:
+    ) -> tuple[int, str]:
+        """Store the mail and where it lies; returns its id and its content key."""
         digest = await uow.mail.store_raw(fetched.raw)
+        # The parser may have come further with the same octets before, or less far.
+        content_key = await uow.mail.content_key(digest) or parsed.content_key
         sender = parsed.sender
         flags = [*parsed.flags]
         if parsed.classification.kind is not MailKind.PERSONAL:
@@ -446,7 +496,7 @@ class MailboxIngest:
             NewEmail(
                 direction=direction,
                 message_id=parsed.message_id,
-                content_key=parsed.content_key,
+                content_key=content_key,
                 raw_sha256=digest,
                 parse_state=parsed.parse_state.value,
                 subject=parsed.subject,
@@ -468,7 +518,7 @@ class MailboxIngest:
             size=max(fetched.head.size, len(fetched.raw)),
             internal_date=fetched.head.internal_date,
         )
-        return email
+        return email, content_key
 
     def _far_end(self, parsed: ParsedMail) -> tuple[Direction, Party]:
         """Who it is with: the sender, or the first of the recipients who is not one of us."""
@@ -486,8 +536,8 @@ class MailboxIngest:
     def _when(self, item: PendingMail, fetched: FetchedMail, parsed: ParsedMail) -> datetime:
         """When it happened. The server's clock is believed, the sender's only for old mail."""
         came = fetched.head.internal_date or self._now()
-        if item.kind != LIVE and parsed.sent_at is not None and parsed.sent_at < came:
-            return parsed.sent_at
+        if item.kind != LIVE and parsed.sent_at is not None:
+            came = min(came, parsed.sent_at)
         return min(came, self._now())
 
     async def _writer(

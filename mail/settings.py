@@ -75,6 +75,12 @@ class MailboxSettings(BaseModel):
     max_attempts: Annotated[int, Field(ge=1, le=50)] = 5
     """Tries for one mail until it is set aside and tried only rarely."""
 
+    @property
+    def ours(self) -> frozenset[str]:
+        """Every address of ours that this mailbox knows of: its user, too, where that is one."""
+        user = mail_address(self.user)
+        return frozenset(self.own_addresses) | ({user} if user else frozenset())
+
     def ssl_context(self) -> ssl.SSLContext | None:
         """How the server proves who it is, or None without TLS.
 

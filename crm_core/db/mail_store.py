@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exc, literal, select, union, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exc, func, literal, select, union, update
 
 from crm_core.db.tables import email as mails
 from crm_core.db.tables import (
@@ -19,7 +19,7 @@ from crm_core.db.tables import (
 )
 from crm_core.db.transaction import Transaction
 from crm_core.errors import NotFound
-from crm_core.ports import FolderState, NewEmail, PendingMail
+from crm_core.ports import LIVE, FolderState, NewEmail, PendingMail
 
 _BATCH = 1_000
 
@@ -39,7 +39,13 @@ class SqlMail:
         return None if row is None else _folder(row)
 
     async def open_epoch(
-        self, mailbox: str, raw_name: bytes, *, uidvalidity: int, last_uid: int = 0
+        self,
+        mailbox: str,
+        raw_name: bytes,
+        *,
+        uidvalidity: int,
+        last_uid: int = 0,
+        since: datetime | None = None,
     ) -> FolderState:
         """Begin a folder, or a new epoch of it after UIDVALIDITY changed."""
         await self._transaction.write(
@@ -50,6 +56,7 @@ class SqlMail:
                 uidvalidity=uidvalidity,
                 epoch=1,
                 last_uid=last_uid,
+                since=since,
             )
             .on_conflict_do_nothing(index_elements=["mailbox", "raw_name"])
         )
@@ -120,14 +127,15 @@ class SqlMail:
         )
 
     async def pending(self, folder: FolderState, *, at: datetime, limit: int) -> list[PendingMail]:
-        """Pending mails of the current epoch that are due, lowest uid first."""
-        wanted = (
-            select(mail_pending)
-            .where(_waiting(folder), mail_pending.c.next_try_at <= at)
-            .order_by(mail_pending.c.uid)
-            .limit(limit)
-        )
-        return [_pending(row) for row in await self._transaction.read(wanted)]
+        """Pending mails of the current epoch that are due: live ones first, then the newest."""
+        due = select(mail_pending).where(_waiting(folder), mail_pending.c.next_try_at <= at)
+        live = due.where(mail_pending.c.kind == LIVE).order_by(mail_pending.c.uid).limit(limit)
+        found = [_pending(row) for row in await self._transaction.read(live)]
+        if len(found) < limit:
+            old = due.where(mail_pending.c.kind != LIVE).order_by(mail_pending.c.uid.desc())
+            rows = await self._transaction.read(old.limit(limit - len(found)))
+            found += [_pending(row) for row in rows]
+        return found
 
     async def next_due(self, folder: FolderState) -> datetime | None:
         """When the next pending mail is due, or None if there is none."""
@@ -139,6 +147,13 @@ class SqlMail:
         )
         due: datetime | None = (await self._transaction.read(wanted)).scalar_one_or_none()
         return due
+
+    async def often_failed(self, folder: FolderState, *, attempts: int) -> int:
+        """How many pending mails of the current epoch failed so many times or more."""
+        counted = await self._transaction.read(
+            select(func.count()).where(_waiting(folder), mail_pending.c.attempts >= attempts)
+        )
+        return int(counted.scalar_one())
 
     async def postpone(self, item: PendingMail, *, error: str, next_try_at: datetime) -> None:
         """Count a failed attempt and set the next."""
@@ -169,6 +184,18 @@ class SqlMail:
         wanted = select(mail_raw.c.content).where(mail_raw.c.sha256 == sha256)
         content: bytes | None = (await self._transaction.read(wanted)).scalar_one_or_none()
         return content
+
+    async def content_key(self, raw_sha256: bytes) -> str | None:
+        """The content key of the mail that these bytes were stored as, or None."""
+        wanted = (
+            select(mails.c.content_key)
+            .join(mail_location, mail_location.c.email_id == mails.c.id)
+            .where(mail_location.c.raw_sha256 == raw_sha256)
+            .order_by(mails.c.id)
+            .limit(1)
+        )
+        key: str | None = (await self._transaction.read(wanted)).scalar_one_or_none()
+        return key
 
     async def store_email(self, email: NewEmail) -> tuple[int, bool]:
         """The id of the mail with this content key, and whether it is new."""
@@ -270,6 +297,7 @@ def _folder(row: Row[Any]) -> FolderState:
         uidvalidity=row.uidvalidity,
         epoch=row.epoch,
         last_uid=row.last_uid,
+        since=row.since,
     )
 
 

@@ -255,6 +255,8 @@ mail_folder = Table(
     # Counts the values of UIDVALIDITY; rows of former epochs stay.
     Column("epoch", Integer, nullable=False),
     Column("last_uid", BigInteger, nullable=False),
+    # Mails that came before the first look at the folder are none of ours.
+    Column("since", UtcTime),
     UniqueConstraint("mailbox", "raw_name"),
 )
 
@@ -271,6 +273,8 @@ mail_pending = Table(
     # Why it was taken off the list without a mail; NULL while it is waiting.
     Column("gone_reason", StoredText),
     PrimaryKeyConstraint("folder_id", "epoch", "uid"),
+    # What came live is found at once behind ever so many old mails.
+    Index("ix_mail_pending_folder_id_epoch_kind_uid", "folder_id", "epoch", "kind", "uid"),
 )
 
 mail_raw = Table(
@@ -310,7 +314,7 @@ mail_location = Table(
     Column("epoch", Integer, nullable=False),
     Column("uid", BigInteger, nullable=False),
     Column("email_id", ForeignKey("email.id"), nullable=False, index=True),
-    Column("raw_sha256", ForeignKey("mail_raw.sha256"), nullable=False),
+    Column("raw_sha256", ForeignKey("mail_raw.sha256"), nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
     Column("internal_date", UtcTime),
     # When the server no longer had it there.

@@ -263,3 +263,51 @@ async def test_many_uids_at_once(store: Store) -> None:
     await note(store, folder, *range(1, 5_001))
     async with store.begin() as uow:
         assert await uow.mail.known_uids(folder) == set(range(1, 5_001))
+
+
+async def test_what_comes_live_goes_before_what_is_old(store: Store) -> None:
+    folder = await begin_folder(store)
+    await note(store, folder, 1, 2, 3, kind="backfill")
+    await note(store, folder, 4, 5)
+    assert [item.uid for item in await pending(store, folder)] == [4, 5, 3, 2, 1]
+    assert [item.uid for item in await pending(store, folder, limit=3)] == [4, 5, 3]
+    assert [item.uid for item in await pending(store, folder, limit=1)] == [4]
+
+
+async def test_a_folder_remembers_since_when_its_mails_are_ours(store: Store) -> None:
+    async with store.begin() as uow:
+        await uow.mail.open_epoch("support", INBOX, uidvalidity=100, since=NOW)
+        await uow.commit()
+    folder = await begin_folder(store, uidvalidity=200)
+    assert (folder.epoch, folder.since) == (2, NOW)
+    async with store.begin() as uow:
+        assert await uow.mail.folder("support", INBOX) == folder
+
+
+async def test_mails_that_fail_again_and_again_are_counted(store: Store) -> None:
+    folder = await begin_folder(store)
+    await note(store, folder, 1, 2, 3)
+    async with store.begin() as uow:
+        for item in (await uow.mail.pending(folder, at=NOW, limit=9))[:2]:
+            await uow.mail.postpone(item, error="x", next_try_at=NOW)
+        await uow.commit()
+    [*_, last] = await pending(store, folder)
+    async with store.begin() as uow:
+        assert await uow.mail.often_failed(folder, attempts=1) == 2
+        assert await uow.mail.often_failed(folder, attempts=2) == 0
+        assert await uow.mail.often_failed(folder, attempts=0) == 3
+    assert last.attempts == 0
+
+
+async def test_the_same_bytes_are_the_same_mail(store: Store) -> None:
+    folder = await begin_folder(store)
+    await note(store, folder, 1)
+    [item] = await pending(store, folder)
+    digest = hashlib.sha256(b"raw").digest()
+    async with store.begin() as uow:
+        assert await uow.mail.content_key(digest) is None
+        await keep(uow, item, b"raw", "k")
+        await uow.commit()
+    async with store.begin() as uow:
+        assert await uow.mail.content_key(digest) == "k"
+        assert await uow.mail.content_key(b"another") is None

@@ -23,8 +23,11 @@ from crm_core.memory import MemoryStore
 from crm_core.model import ContactPoint, Direction, MatchResult, Outcome, PointKind, Role, Touch
 from crm_core.notices import Notice, Noticed, TouchLogged
 from crm_core.ports import ContactDraft, Store, UnitOfWork
+from mail.errors import ParserUnavailable
 from mail.ingest import MailboxIngest, MailboxState
 from mail.limited import LimitedParser
+from mail.model import ParsedMail
+from mail.parse import headers_only
 from mail.settings import MailboxSettings
 from tests.lab.dovecot import Dovecot
 from tests.servers.imap import Peer, ScriptedImap, recording_proxy
@@ -100,7 +103,12 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def reading(
-    port: int, store: Store, *, own: frozenset[str] = frozenset(), **changes: Any
+    port: int,
+    store: Store,
+    *,
+    own: frozenset[str] = frozenset(),
+    parser: LimitedParser | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Running]:
     """Read the mailbox until the end of the block."""
     settings = MailboxSettings(
@@ -122,7 +130,7 @@ async def reading(
     )
     screens, states = Screens(), list[MailboxState]()
     ingest = MailboxIngest(
-        settings, store=store, publisher=screens, own=own, on_state=states.append
+        settings, store=store, publisher=screens, own=own, on_state=states.append, parser=parser
     )
     running = Running(ingest, screens, states)
     async with asyncio.TaskGroup() as tasks:
@@ -282,7 +290,136 @@ async def test_old_mail_is_read_when_wanted_and_tells_nobody() -> None:
     assert running.screens.notices == []
 
 
+async def test_new_mail_does_not_wait_behind_old_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in its own folder nor in another, however much is to be read there."""
+    monkeypatch.setattr("mail.ingest.BATCH", 3)
+    store = MemoryStore()
+    folders = ("INBOX", "Archive")
+    now = datetime.now(UTC)
+    order: list[str] = []
+    async with ScriptedImap() as server:
+        for number in range(10):
+            for name in folders:
+                at = now - timedelta(days=5, minutes=-number)
+                server.put(mail(number, body=name), folder=name.encode(), at=at)
+
+        async def fetched(peer: Peer, _tag: str, rest: str) -> bool:
+            if "BODY" in rest:
+                box = "INBOX" if peer.folder is server.folders[b"INBOX"] else "Archive"
+                order.append(f"{box} {rest.partition(' ')[0]}")
+                if len(order) == 4:
+                    server.put(mail(99))  # while the first old ones are being read
+            return False
+
+        server.on("FETCH", fetched)
+        async with reading(server.port, store, folders=folders, backfill_days=10) as running:
+            await running.received(21)
+            await running.up()
+    # The newest of the old ones first, a batch of each folder in turn; the live one as soon as
+    # its folder is looked at.
+    assert order[:6] == [*(f"Archive {n}" for n in (10, 9, 8)), *(f"INBOX {n}" for n in (10, 9, 8))]
+    assert order[6:10] == [*(f"Archive {n}" for n in (7, 6, 5)), "INBOX 11"]
+    assert len(order) == len(set(order)) == 21
+    assert [notice.values["subject"] for notice in running.screens.said("mail_received")] == [
+        "Question 99"
+    ]
+
+
+async def test_the_mailboxs_own_address_needs_no_setting() -> None:
+    """What its user wrote elsewhere and is found in Sent is no mail of a stranger."""
+    store = MemoryStore()
+    async with ScriptedImap() as server:
+        server.folders[b"Sent"] = type(server.folders[b"INBOX"])()
+        async with reading(
+            server.port, store, folders=("INBOX", "Sent"), own_addresses=()
+        ) as running:
+            await running.up()
+            server.put(
+                mail(1, sender="Support@Santral.Example", to="ayse@customer.example"),
+                folder=b"Sent",
+            )
+            await running.received(1)
+    [touch] = await history(store)
+    assert (touch.direction, touch.outcome) == (Direction.OUTBOUND, Outcome.SENT)
+    assert touch.party.address == "ayse@customer.example"
+
+
 # Faults
+
+
+class Clumsy(LimitedParser):
+    """A parser that stumbles over its first mails."""
+
+    def __init__(self, *falls: Exception | Callable[[bytes], ParsedMail]) -> None:
+        super().__init__()
+        self.falls = list(falls)
+
+    async def parse(self, raw: bytes, *, complete: bool = True) -> ParsedMail:
+        if not self.falls:
+            return await super().parse(raw, complete=complete)
+        match self.falls.pop(0):
+            case Exception() as error:
+                raise error
+            case fall:
+                return fall(raw)
+
+
+async def test_a_parser_that_cannot_be_started_is_waited_for() -> None:
+    """It is no fault of the mail, which is not set aside for it."""
+    no = ParserUnavailable("the mail parser cannot be started: no memory")
+    store = MemoryStore()
+    async with (
+        Clumsy(no, no, no) as parser,
+        ScriptedImap() as server,
+        reading(server.port, store, parser=parser, max_attempts=2) as running,
+    ):
+        await running.up()
+        await server.deliver(mail(1))
+        await running.received(1)
+        await running.up()
+    assert running.ingest.metrics.failed == 0
+    assert running.screens.said("mail_set_aside") == []
+    assert [state.up for state in running.states] == [True, False, True]
+    assert "no memory" in running.states[1].reason
+
+
+async def test_a_mail_that_was_too_much_once_is_the_same_mail_the_next_time(store: Store) -> None:
+    """The copy of a mail is parsed whole, after a busy machine read only the headers."""
+    async with (
+        Clumsy(headers_only) as parser,
+        ScriptedImap() as server,
+        reading(server.port, store, parser=parser) as running,
+    ):
+        await running.up()
+        await server.deliver(mail(1))
+        await server.deliver(mail(1))
+        await running.until(lambda: running.ingest.metrics.known == 1)
+    [touch] = await history(store)
+    assert touch.details["parse_state"] == "headers_only"
+
+
+async def test_mails_set_aside_are_seen_in_the_state_until_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mail.ingest.ASIDE", timedelta(milliseconds=200))
+    async with ScriptedImap() as server:
+
+        async def refuse(peer: Peer, tag: str, rest: str) -> bool:
+            if rest.startswith("1 "):
+                await peer.send(f"{tag} NO this mail is broken")
+                return True
+            return False
+
+        server.on("FETCH", refuse)
+        async with reading(server.port, MemoryStore(), max_attempts=1) as running:
+            await running.up()
+            await server.deliver(mail(1))
+            await server.deliver(mail(2))
+            await running.until(lambda: "set aside" in running.ingest.state.reason)
+            assert running.ingest.state.up
+            server.usual("FETCH")
+            await running.received(2)
+            await running.until(lambda: not running.ingest.state.reason)
 
 
 async def test_a_bad_mail_does_not_stop_the_folder(store: Store) -> None:
@@ -431,6 +568,45 @@ async def test_new_numbers_lose_nothing_and_double_nothing(
         assert running.ingest.metrics.known == 5
     assert len(await history(store)) == 8
     assert "numbered folder INBOX anew" in caplog.text
+
+
+async def test_new_numbers_do_not_bring_mail_from_before_our_time(store: Store) -> None:
+    """What lay in the folder at the very first start is left alone in every epoch."""
+    now = datetime.now(UTC)
+    async with ScriptedImap() as server:
+        for number, age in enumerate((timedelta(days=400), timedelta(hours=1)), 1):
+            server.put(mail(number), at=now - age)
+        async with reading(server.port, store) as running:
+            await running.up()
+            await server.deliver(mail(3))
+            await running.received(1)
+        server.folders[b"INBOX"].uidvalidity += 1
+        server.put(mail(4))
+        async with reading(server.port, store) as running:
+            await running.received(1)
+            await running.up()
+            await server.deliver(mail(5))
+            await running.received(2)
+        assert running.ingest.metrics.known == 1
+    assert {touch.subject for touch in await history(store)} == {f"Question {n}" for n in (3, 4, 5)}
+
+
+async def test_all_folders_may_get_new_numbers_at_once() -> None:
+    """That is one event of the server, not a server that cannot count."""
+    folders = ("INBOX", "A", "B", "C", "D")
+    store = MemoryStore()
+    async with ScriptedImap() as server:
+        for name in folders:
+            server.put(b"", folder=name.encode())
+        async with reading(server.port, store, folders=folders) as running:
+            await running.up()
+        for number, name in enumerate(folders):
+            server.folders[name.encode()].uidvalidity += 1
+            server.put(mail(number), folder=name.encode())
+        async with reading(server.port, store, folders=folders) as running:
+            await running.received(len(folders))
+            await running.up()
+            assert not any("UIDVALIDITY" in state.reason for state in running.states)
 
 
 async def test_numbers_that_change_all_the_time_are_not_followed() -> None:
@@ -656,13 +832,24 @@ async def test_a_server_that_says_later_is_not_hammered() -> None:
             await running.up()
 
 
-async def test_a_folder_that_is_not_there_does_not_stop_the_others() -> None:
+async def test_a_host_that_cannot_be_is_a_red_light() -> None:
+    """A slip in the settings, such as two dots, ends nothing else."""
+    async with reading(1, MemoryStore(), host="imap..example.com") as running:
+        await running.until(lambda: "no name of a server" in running.ingest.state.reason)
+
+
+async def test_a_folder_that_is_not_there_does_not_stop_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with ScriptedImap() as server:
         async with reading(server.port, MemoryStore(), folders=("INBOX", "Nowhere")) as running:
             await running.up()
             await server.deliver(mail(1))
             await running.received(1)
             assert "NONEXISTENT" in running.ingest.state.reason
+            polls = sum("Nowhere" in line for line in server.lines)
+            await server.until(lambda: sum("Nowhere" in line for line in server.lines) > polls)
+        assert caplog.text.count("folder Nowhere cannot be read") == 1
         async with reading(server.port, MemoryStore(), folders=("Nowhere",)) as running:
             await running.until(lambda: "NONEXISTENT" in running.ingest.state.reason)
             assert not running.ingest.state.up

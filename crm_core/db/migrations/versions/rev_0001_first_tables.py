@@ -63,6 +63,7 @@ def upgrade() -> None:
         Column("uidvalidity", BigInteger(), nullable=False),
         Column("epoch", Integer(), nullable=False),
         Column("last_uid", BigInteger(), nullable=False),
+        Column("since", UtcTime(), nullable=True),
         PrimaryKeyConstraint("id", name="pk_mail_folder"),
         UniqueConstraint("mailbox", "raw_name", name="uq_mail_folder_mailbox_raw_name"),
     )
@@ -176,6 +177,11 @@ def upgrade() -> None:
         ForeignKeyConstraint(["folder_id"], ["mail_folder.id"], name="fk_mail_pending_folder_id"),
         PrimaryKeyConstraint("folder_id", "epoch", "uid", name="pk_mail_pending"),
     )
+    op.create_index(
+        "ix_mail_pending_folder_id_epoch_kind_uid",
+        "mail_pending",
+        ["folder_id", "epoch", "kind", "uid"],
+    )
     op.create_table(
         "sign_in_link",
         Column("token_sha256", LargeBinary(), nullable=False),
@@ -250,6 +256,7 @@ def upgrade() -> None:
         PrimaryKeyConstraint("folder_id", "epoch", "uid", name="pk_mail_location"),
     )
     op.create_index("ix_mail_location_email_id", "mail_location", ["email_id"])
+    op.create_index("ix_mail_location_raw_sha256", "mail_location", ["raw_sha256"])
 
 
 def downgrade() -> None:
