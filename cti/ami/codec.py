@@ -178,8 +178,8 @@ def _is_unsafe(character: str) -> bool:
 # --- reading the shape that Asterisk writes -------------------------------------------------------
 
 
-class _Unusual(Exception):  # noqa: N818 - not an error: read it the slow way
-    """The message lacks something, or is not in the shape that Asterisk writes."""
+class _Unusual(Exception):
+    """The message lacks something, or is not in the shape that Asterisk writes: not an error."""
 
 
 _KNOWN_KEYS: dict[str, str] = {}
@@ -378,7 +378,7 @@ def _must(snapshot: ChannelSnapshot | None, block: _Block = _CHANNEL) -> Channel
     return snapshot
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _read_snapshot(block_lines: bytes, block: _Block) -> ChannelSnapshot:
     # Half of all blocks repeat one that was just read: a channel does not change with every event.
     headers = block_lines.decode("utf-8", "replace")

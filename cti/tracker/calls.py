@@ -433,7 +433,7 @@ def _bounds(spans: Iterable[Span], now: Time) -> list[tuple[float, float]] | Non
         if span.start is None or end is None or span.lost:
             return None
         known.append((span.start, max(span.start, end)))
-    if len(known) == 1:
+    if len(known) < 2:  # as nearly always
         return known
     known.sort()
     joined: list[tuple[float, float]] = []

@@ -44,11 +44,16 @@ class EndpointRules:
 
     def is_phone(self, endpoint: str) -> bool:
         """Tell whether this is a phone of ours; anything else leads outside."""
-        _, _, resource = endpoint.partition("/")
-        names = (endpoint, resource)
-        if self.trunks and any(re.fullmatch(self.trunks, name) for name in names):
-            return False
-        return any(re.fullmatch(self.phones, name) for name in names)
+        return _is_phone(endpoint, self.phones, self.trunks)
+
+
+@lru_cache(maxsize=4096)  # asked for every channel and every change of a device
+def _is_phone(endpoint: str, phones: str, trunks: str) -> bool:
+    _, _, resource = endpoint.partition("/")
+    names = (endpoint, resource)
+    if trunks and any(re.fullmatch(trunks, name) for name in names):
+        return False
+    return any(re.fullmatch(phones, name) for name in names)
 
 
 def endpoint_of(channel: str) -> str:
