@@ -77,7 +77,7 @@ class Pseudonyms:
         self._key = key
         self._names: dict[str, str] = {}
         self._spellings: set[str] = set()
-        self._pattern: re.Pattern[str] = _pattern(())
+        self._pattern = _NAMELESS
         self._stale = False
 
     def learn(self, message: bytes) -> None:
@@ -159,6 +159,13 @@ class Pseudonyms:
         if not any(character.isalpha() for character in plain):
             return self.number(value)
         return self._words(plain, 2)
+
+    def place(self, value: str) -> str:
+        """Replace numbers and addresses in the name of a channel, an endpoint or the like.
+
+        Not names: a caller who calls himself `PJSIP` would change every channel.
+        """
+        return _NAMELESS.sub(self._found, value)
 
     def text(self, value: str) -> str:
         """Replace each number, name and address in a text of which the rest may stay."""
@@ -295,6 +302,7 @@ def _pattern(names: Iterable[str]) -> re.Pattern[str]:
     )
 
 
+_NAMELESS: Final = _pattern(())
 _ADDRESS: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
 _OWN_ID: Final = re.compile(
     r"(?:[A-Za-z][\w-]{0,40}-)?\d{9,10}\.\d+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -344,13 +352,13 @@ _RULES: Final[tuple[tuple[Rule, str], ...]] = (
         """,
     ),
     (
-        Pseudonyms.text,
+        Pseudonyms.place,
         """
-        *channel *dialstring *bridgename newname oldname interface location stateinterface device
-        endpoint endpointname peer member hint forward callerid message actionid parkername uri
-        aor contact from to
+        *channel *dialstring newname oldname interface location stateinterface device endpoint
+        endpointname peer member hint forward aor
         """,
     ),
+    (Pseudonyms.text, "*bridgename callerid message actionid parkername uri contact from to"),
     (Pseudonyms.pressed, "digit"),
     (
         Pseudonyms.same,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -55,6 +56,8 @@ class Daemon:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
+            # Where state goes that has no place beside an SQLite file.
+            env={**os.environ, "XDG_DATA_HOME": str(self.directory)},
             limit=2**20,
         )
         self._reader = asyncio.create_task(self._read())  # noqa: TID251 - `stop` awaits it
