@@ -58,7 +58,7 @@ class SchemaOutdatedError(CoreError):
     code = "schema_outdated"
 
 
-class StoppedBeforeStart(Exception):  # noqa: N818 - nothing went wrong
+class StoppedBeforeStart(Exception):
     """The daemon was told to stop while it still waited for its database."""
 
 
@@ -162,6 +162,7 @@ async def running(settings: Settings, *, stop: asyncio.Event) -> AsyncIterator[A
                     hub=hub,
                     health=health,
                     directory=directory,
+                    services=core.services,
                     ui=ui,
                 )
             finally:
