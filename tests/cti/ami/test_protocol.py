@@ -1,19 +1,7 @@
 """One session: what panoramisk 1.4 gets wrong, and this does not.
 
-Each test is named by the behaviour; the numbers are those of docs/ami-notes.md, "panoramisk".
-
-- 0.1  a reader of events that raises ends the session: `..._that_fails_does_not_end_...`
-- 0.2  Originate without Async, Atxfer, QueueAdd break or never answer: `..._acks_of_asterisk_...`
-- 0.3  orders are sent again after a reconnect: `..._never_sent_again` here and in test_source
-- 0.4  its FastAGI server freezes at EOF: not used, nothing of it is imported
-- 0.7  list items and OriginateResponse are kept from readers: `..._list_items_go_to_...`,
-       `..._event_with_the_id_of_an_order_...`
-- 0.17 escapes: tests/cti/ami/test_codec.py
-- 1.2  login failure unseen, no timeouts, pings unanswered, close that does not close, replay:
-       `..._login_...`, `..._connect_...`, `..._close...`, and test_source
-- 1.3  callbacks without order: `..._in_the_order_...`
-- 1.4  split letters, repeated keys, long messages: test_framing and `..._letter_cut_in_two...`
-- 1.5  matching of answers: `..._acks_of_asterisk_...`, `..._list_...`, `..._late_answer_...`
+Each test is named by the behaviour; docs/ami-notes.md, "panoramisk 1.4", says which defect each
+of them holds off (P1 to P12).
 """
 
 from __future__ import annotations
