@@ -37,6 +37,16 @@ class CallOutcome(StrEnum):
     """It ended while we could not see it."""
 
 
+class Gap(StrEnum):
+    """What hid a part of a call from us."""
+
+    LINK_LOST = "link_lost"
+    """The connection broke, and the PBX was not restarted meanwhile."""
+    PBX_RESTART = "pbx_restart"
+    NOT_LISTED = "not_listed"
+    """An audit found its channels gone, and no event had said so."""
+
+
 class LegRole(StrEnum):
     """A leg's part in the call."""
 
@@ -145,6 +155,9 @@ class Call:
     anomalies: int = 0
     partial: bool = False
     """True when we joined while it was in progress, or a gap hid a part of it."""
+    gap: Gap | None = None
+    lost: bool = False
+    """True when it ended while we could not see it: its end and seconds are not known."""
     presentation: str = ""
     """`CID-CallingPres` of the caller, for example `prohib_not_screened`."""
 

@@ -523,6 +523,8 @@ class CallService:
         details = call_record(call)
         if call.partial:
             details["partial"] = True
+        if call.gap is not None:
+            details["gap"] = call.gap.value
         if _hides_number(call):
             details["caller"] = {"number": "", "name": ""}
         fields: dict[str, object] = {

@@ -12,6 +12,7 @@ from cti.model import (
     CallerId,
     CallId,
     CallOutcome,
+    Gap,
     Leg,
     LegResult,
     LegRole,
@@ -221,6 +222,7 @@ class LiveCall:
         "dialed_out",
         "ended",
         "ended_at",
+        "gap",
         "id",
         "legs",
         "linkedids",
@@ -249,6 +251,7 @@ class LiveCall:
         self.told: tuple[CallDirection, str] | None = None
         """The direction and the dialled number as last told."""
         self.partial = False
+        self.gap: Gap | None = None
         self.lost = False
         """True when it ended while we could not see it."""
         self.linkedids: dict[str, None] = {}
@@ -332,6 +335,7 @@ class LiveCall:
         )
         self.merged += [other.id, *other.merged] if other.announced else other.merged
         self.partial |= other.partial
+        self.gap = self.gap or other.gap
         self.voicemail |= other.voicemail
         if self.voicemail_at is None:
             self.voicemail_at = other.voicemail_at
@@ -383,6 +387,8 @@ class LiveCall:
             hold_s=_overlap(holds, spans, end) if holds else _nothing(self.started_at),
             anomalies=self.anomalies,
             partial=self.partial,
+            gap=self.gap,
+            lost=self.lost,
             presentation=self.presentation,
         )
 

@@ -39,6 +39,7 @@ from cti.ami.events import (
     DialBegin,
     DialEnd,
     DialState,
+    FullyBooted,
     Hangup,
     HangupRequest,
     Hold,
@@ -80,6 +81,7 @@ from cti.model import (
     CallsMerged,
     CallStarted,
     CallTransferred,
+    Gap,
     LegEnded,
     LegResult,
     LegRole,
@@ -93,6 +95,9 @@ from cti.transfers import LiveTransfer
 
 REMEMBERED: Final = 4096
 """Ended channels and calls whose ids are remembered, so that a late event revives nothing."""
+
+RESTART_S: Final = 5.0
+"""A PBX that was started so much later than it last said was started anew; less is rounding."""
 
 _NO_NUMBER: Final = frozenset({"", "s", "i", "t", "h", "o"})
 """Extensions that are not what somebody dialled."""
@@ -159,6 +164,10 @@ class CallTracker:
         self._adopted: dict[Channel, None] = {}
         self._queues_listed = False
         self._waiting: set[tuple[str, str]] = set()
+        self._booted: tuple[float, float] | None = None
+        """When the PBX was started, and its uptime as last told."""
+        self._restarted = False
+        """True from the first word of a PBX that was restarted until its list was compared."""
         self._handlers: dict[type[AmiEvent], Handler] = {
             Newchannel: self._newchannel,
             Newstate: self._seen,
@@ -191,6 +200,7 @@ class CallTracker:
             QueueParams: self._queue_params,
             QueueEntry: self._queue_entry,
             LinkLost: self._link_lost,
+            FullyBooted: self._fully_booted,
             SnapshotBegun: self._snapshot_begun,
             CoreShowChannel: self._core_show_channel,
             SnapshotEnded: self._snapshot_ended,
@@ -1001,6 +1011,22 @@ class CallTracker:
     def _link_lost(self, event: LinkLost) -> None:  # noqa: ARG002 - every handler takes its event
         for call in self._calls.values():
             call.partial = True
+            call.gap = call.gap or Gap.LINK_LOST
+
+    def _fully_booted(self, event: FullyBooted) -> None:
+        """Tell a restart from a network gap: the PBX says since when it is up.
+
+        Asterisk takes its uptime from the clock that stamps its events, so the difference stays the
+        same for as long as it runs, whatever happens to the clock.
+        """
+        if event.uptime_s is None or event.at is None:
+            return
+        boot = event.at - event.uptime_s
+        if self._booted is not None:
+            before, uptime = self._booted
+            if event.uptime_s < uptime or boot > before + RESTART_S:
+                self._restarted = True
+        self._booted = boot, event.uptime_s
 
     def _snapshot_begun(self, event: SnapshotBegun) -> None:  # noqa: ARG002
         self._alive = set()
@@ -1067,13 +1093,16 @@ class CallTracker:
         self._adopted.clear()
         for channel in adopted:
             self._settle(channel)
-        if alive is None or not event.complete:
+        restarted, self._restarted = self._restarted, False
+        # Nothing outlives a restart: then even half a list tells what is gone.
+        if alive is None or not (event.complete or restarted):
             return
-        if self._queues_listed:
+        if self._queues_listed and event.complete:
             self._end_waits_not_listed()
         for uniqueid, channel in list(self._channels.items()):
             if uniqueid not in alive:
                 channel.call.partial = True
+                channel.call.gap = Gap.PBX_RESTART if restarted else Gap.LINK_LOST
                 self._remove(channel, lost=True)
 
     def _settle(self, channel: Channel) -> None:
