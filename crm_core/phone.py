@@ -15,7 +15,13 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    ValidationResult,
+)
 
 from crm_core.errors import Invalid
 from crm_core.model import Party, PartyKind
@@ -56,11 +62,12 @@ _WITHHELD = frozenset(
 _URI = re.compile(r"(?:<\s*)?(sips?|tel):(?://)?([^>]*)", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015\u2212\u00a0]+")
 _SUFFIX = re.compile(
-    r"[\s,;]*(?:;ext=|\bext(?:ension|n)?\b\.?|\bx|#|\bdahili\b|\bdah\.?"
+    r"[\s,;(]*(?:;ext=|\bext(?:ension|n)?\b\.?|\bx|#|\bdahili\b|\bdah\.?"
     r"|\bдоб(?:авочный)?\b\.?"
-    r"|\bвн(?:утр)?\b\.?)[\s.:=]*\d{1,7}\s*$",
+    r"|\bвн(?:утр)?\b\.?)[\s.:=]*\d{1,7}[\s)]*$",
     re.IGNORECASE,
 )
+_REMARK = re.compile(r"\([^()\d]*\)\s*$")  # 0532… (home)
 _DIGITS = re.compile(r"\+?[0-9]+")
 
 
@@ -158,7 +165,7 @@ def _read(raw: str, rules: PhoneRules) -> Party:
     text = _user_of_uri(raw)
     if is_withheld(text):
         return Party(kind=PartyKind.WITHHELD, address="", raw=raw)
-    text = _SUFFIX.sub("", text) or text
+    text = _SUFFIX.sub("", _REMARK.sub("", text)) or text
     number = _SEPARATORS.sub("", text if text.isascii() else _plain_digits(text))
     if "(0)" in text and number.startswith(("+", "00")):  # +49 (0)30 …: the 0 is for reading aloud
         number = _SEPARATORS.sub("", text.replace("(0)", "", 1))
@@ -236,7 +243,7 @@ def _readings(number: str, rules: PhoneRules) -> Iterator[PhoneNumber]:
     elif not number.startswith("0") and len(number) >= 8:
         # Many trunks give international numbers without any prefix.
         yield from _valid(f"+{number}", None)
-    yield from _possible(number, rules.region)
+    yield from _full_length(number, rules.region)
 
 
 def _parsed(number: str, region: str | None) -> PhoneNumber | None:
@@ -255,6 +262,22 @@ def _valid(number: str, region: str | None) -> Iterator[PhoneNumber]:
 def _possible(number: str, region: str | None) -> Iterator[PhoneNumber]:
     parsed = _parsed(number, region)
     if parsed is not None and phonenumbers.is_possible_number(parsed):
+        yield parsed
+
+
+def _full_length(number: str, region: str) -> Iterator[PhoneNumber]:
+    """A national number of an unknown range, if a line can have one of this length.
+
+    Without its area code it is no number of the whole country; with the digits of an extension
+    behind it, it is no number at all. Neither is made up into one.
+    """
+    parsed = _parsed(number, region)
+    if parsed is not None and (
+        phonenumbers.is_possible_number_for_type_with_reason(
+            parsed, PhoneNumberType.FIXED_LINE_OR_MOBILE
+        )
+        == ValidationResult.IS_POSSIBLE
+    ):
         yield parsed
 
 

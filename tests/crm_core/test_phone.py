@@ -19,6 +19,7 @@ US = PhoneRules(region="US")
 DE = PhoneRules(region="DE")
 AR = PhoneRules(region="AR")
 GB = PhoneRules(region="GB")
+KZ = PhoneRules(region="KZ")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,13 @@ GB = PhoneRules(region="GB")
         (TR, "tel:+90-532-123-45-67;phone-context=example.com", "+905321234567", "TR"),
         (TR, "+905321234567@10.0.0.1", "+905321234567", "TR"),
         (TR, "tel:+902123456789;ext=12", "+902123456789", "TR"),
+        (TR, "0532 123 45 67 (ev)", "+905321234567", "TR"),
+        (TR, "0212 345 67 89 (dahili: 12)", "+902123456789", "TR"),
+        # Of a range that nobody has yet, but as long as a line.
+        (TR, "0299 123 45 67", "+902991234567", "TR"),
+        # Kazakhstan shares +7 with Russia.
+        (KZ, "8 701 123 45 67", "+77011234567", "KZ"),
+        (RU, "8 701 123 45 67", "+77011234567", "KZ"),
         # Digits of other scripts, a full-width plus, invisible direction marks.
         (TR, "٠٥٣٢١٢٣٤٥٦٧", "+905321234567", "TR"),
         (TR, "\u202a+90 532 123 45 67\u202c", "+905321234567", "TR"),
@@ -150,6 +158,26 @@ def test_rewrites_come_first() -> None:
     rules = PhoneRules(region="TR", rewrites=((r"8(\d{10})", r"+7\1"), (r"77(\d+)", r"\1")))
     assert e164("89161234567", rules) == "+79161234567"
     assert normalise("771001", rules).address == "1001"
+
+
+@pytest.mark.parametrize(
+    ("rules", "raw", "address"),
+    [
+        # Without the area code it could be anywhere in the country.
+        (TR, "555 12 34", "5551234"),
+        (RU, "123-45-67", "1234567"),
+        (US, "555-0123", "5550123"),
+        # Which of two numbers, or which extension? The digits together are no line of anybody.
+        (TR, "0212 555 12 34 / 15", "0212555123415"),
+        (TR, "0216 555 12 34 - 35", "0216555123435"),
+    ],
+)
+def test_no_number_is_made_up_of_a_part_or_of_more(
+    rules: PhoneRules, raw: str, address: str
+) -> None:
+    party = normalise(raw, rules)
+    assert (party.kind, party.address) == (PartyKind.PHONE, address)
+    assert e164(raw, rules) is None
 
 
 def test_what_is_no_number_keeps_its_text() -> None:
