@@ -1,7 +1,6 @@
 """Which column of somebody's spreadsheet is which: guessed by its usual names. Pure.
 
-English, Turkish and Russian. Case, accents, punctuation and a number at the end (`Phone 2`) do
-not count.
+English, Turkish and Russian. Case, accents, punctuation and numbers (`Phone 2`) do not count.
 """
 
 from __future__ import annotations
@@ -66,13 +65,15 @@ _NAMES: dict[Field, str] = {
     Field.MIDDLE_NAME: "middle name, ikinci ad, отчество",
     Field.LAST_NAME: "last name, lastname, surname, family name, soyad, soyadi, soyisim, фамилия",
     Field.COMPANY: """
-        company, company name, account, account name, organization, organisation, employer,
+        company, company name, account, account name, organization, organisation,
+        organization name, employer,
         business, firma, firma adi, sirket, sirket adi, kurum, kurulus, unvan, firma unvani,
         компания, название компании, организация, фирма, предприятие
     """,
     Field.EMAIL: """
         email, e mail, emails, e mails, mail, mails, email address, e mail address,
-        email addresses, e posta, eposta, e posta adresi, eposta adresi, mail adresi, почта,
+        email addresses, e mail addresses, e mail value, e posta, eposta, e posta adresi,
+        eposta adresi, mail adresi, почта,
         электронная почта, эл почта, е mail, имейл, емейл, адрес электронной почты
     """,
     Field.TYPE: """
@@ -98,7 +99,8 @@ _NAMES: dict[Field, str] = {
 
 _PHONES: dict[str, str] = {
     "": """
-        phone, phones, phone no, phone number, phone numbers, telephone, telephone number, tel,
+        phone, phones, phone no, phone number, phone numbers, phone value, telephone,
+        telephone number, tel,
         tel no, number 1, telefon, telefonlar, telefon no, telefon numarasi, numara, телефон,
         телефоны, номер телефона, тел
     """,
@@ -121,9 +123,8 @@ _PHONES: dict[str, str] = {
 
 def _key(header: str) -> str:
     words = re.findall(r"[^\W\d_]+|\d+", folded(header))
-    if len(words) > 1 and words[-1].isdigit():
-        words.pop()  # `Phone 2`
-    return "".join(words)
+    letters = [word for word in words if not word.isdigit()]
+    return "".join(letters or words)  # `Phone 2`, `E-mail 1 - Value`
 
 
 def _keys(names: str) -> list[str]:

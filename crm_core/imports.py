@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, TextIO
 
@@ -31,6 +31,8 @@ _LONGEST_NOTES = 20_000
 _MOST_POINTS = 50
 _MOST_TAGS = 50
 _DELIMITERS = ",;\t|"
+_ROUNDED = re.compile(r"\d[.,]?\d*E\+?\d+", re.IGNORECASE)
+_NOTHING = frozenset({"n/a", "na", "none", "null", "nil", "yok", "bilinmiyor", "нет", "н/д"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +92,19 @@ class ContactReader:
             newline="",
         )
         self._lines = _Lines(text)
-        first = next(self._lines, "")
+        above: list[str] = []
+        while (first := next(self._lines, "")) and not first.strip():
+            above.append(first)
         if found := re.fullmatch(r'"?sep=(.)"?\s*', first):  # Excel's own first line
             self.delimiter = found[1]
         else:
             self.delimiter = sniff_delimiter(first)
-            self._lines.push_back([first])
+            self._lines.push_back([*above, first] if first else above)
         rows = self._rows()
-        _number, header = next(rows, (0, []))
+        header: list[str] | str = []
+        for _number, header in rows:
+            if isinstance(header, str) or any(cell.strip() for cell in header):
+                break  # blank rows above the headings are passed over
         if isinstance(header, str):
             raise Invalid(f"the first row {header}")
         self._numbered = rows
@@ -209,32 +216,45 @@ class _Row:
         return ""
 
     def _phones(self) -> list[ContactPoint]:
-        points: list[ContactPoint] = []
-        for column, number in self._parts(Field.PHONE):
-            value = e164(number, self._rules)
-            if value is None:
-                self._refuse(column, _no_phone(number))
-            else:
-                points.append(
-                    ContactPoint(
-                        kind=PointKind.PHONE, value=value, label=column.label, shared=column.shared
-                    )
-                )
-        return points
+        return [
+            ContactPoint(
+                kind=PointKind.PHONE, value=value, label=column.label, shared=column.shared
+            )
+            for column, value in self._values(
+                Field.PHONE, lambda number: e164(number, self._rules), "phone number"
+            )
+        ]
 
     def _emails(self) -> list[ContactPoint]:
-        points: list[ContactPoint] = []
-        for column, text in self._parts(Field.EMAIL):
-            value = mail_address(text)
-            if value is None:
-                self._refuse(column, f"{one_line(text, 60)!r} is no mail address")
-            else:
-                points.append(ContactPoint(kind=PointKind.EMAIL, value=value))
-        return points
+        return [
+            ContactPoint(kind=PointKind.EMAIL, value=value)
+            for _column, value in self._values(Field.EMAIL, mail_address, "mail address")
+        ]
+
+    def _values(
+        self, wanted: Field, read: Callable[[str], str | None], what: str
+    ) -> Iterator[tuple[Column, str]]:
+        """The numbers or addresses of a row, as they are stored."""
+        for column, part in self._parts(wanted):
+            if _is_nothing(part):
+                continue
+            value = read(part)
+            if value is not None:
+                yield column, value
+                continue
+            # A slash may stand in a number (030/123456), or between two.
+            pieces = [read(piece) for piece in re.split("[/|]", part)]
+            values = [piece for piece in pieces if piece is not None]
+            if len(values) < max(len(pieces), 2):
+                self._refuse(column, _is_none(part, what))
+            yield from ((column, piece) for piece in values)
 
     def _parts(self, wanted: Field) -> Iterator[tuple[Column, str]]:
         for column, cell in self._cells.get(wanted, ()):
-            for part in re.split(r"[;,\n]", cell):
+            if _ROUNDED.fullmatch(cell):  # its comma is that of 9,05321E+11
+                yield column, cell
+                continue
+            for part in re.split(r"[;,\n]|:::", cell):
                 if part := _cell(part):
                     yield column, part
 
@@ -417,11 +437,16 @@ def _cell(cell: str) -> str:
     return text[1:].strip() if text.startswith("'") else text
 
 
-def _no_phone(number: str) -> str:
-    shown = one_line(number, 60)
-    if re.fullmatch(r"\d[.,]?\d*E\+?\d+", shown, re.IGNORECASE):
-        return f"{shown!r} is no phone number any more: a spreadsheet has rounded it"
-    return f"{shown!r} is no phone number"
+def _is_nothing(text: str) -> bool:
+    """Whether people write this where there is no number and no address."""
+    return text.casefold() in _NOTHING or not text.strip("-–—./\\_*?0 ")
+
+
+def _is_none(text: str, what: str) -> str:
+    shown = one_line(text, 60)
+    if _ROUNDED.fullmatch(shown):
+        return f"{shown!r} is no {what} any more: a spreadsheet has rounded it"
+    return f"{shown!r} is no {what}"
 
 
 class _Lines:

@@ -354,3 +354,63 @@ def test_a_large_file_is_read_in_flat_memory() -> None:
         tracemalloc.stop()
     assert rows == 20_000
     assert peak < 2_000_000
+
+
+def test_what_people_write_where_there_is_nothing() -> None:
+    items = drafts("Adı Soyadı;Telefon;E-posta\nAli;-;yok\nNaz;—;n/a\nEce;0;нет\nCan;...;-\n")
+    assert [(draft.name, draft.points) for draft in items] == [
+        ("Ali", ()),
+        ("Naz", ()),
+        ("Ece", ()),
+        ("Can", ()),
+    ]
+
+
+def test_two_numbers_or_addresses_with_a_slash_between_them() -> None:
+    """A slash inside a number is a separator of its digits; half a number is none."""
+    [draft, german] = drafts(
+        b"name,phone,email\n"
+        b"Can,0532 123 45 69 / 0532 123 45 70,can@example.com | can@example.org\n"
+        b"Eva,+49 30/123456,\n"
+    )
+    assert [point.value for point in draft.points] == [
+        *("+905321234569", "+905321234570"),
+        *("can@example.com", "can@example.org"),
+    ]
+    assert draft.points[0] == phone("+905321234569")
+    assert [point.value for point in german.points] == ["+4930123456"]
+    assert errors("name,phone\nCan,0212 555 12 34 / 15\n") == [
+        (2, "phone", "'0212 555 12 34 / 15' is no phone number")
+    ]
+
+
+def test_a_rounded_number_with_a_decimal_comma_is_one_value() -> None:
+    assert errors("Ad Soyad;Telefon\nİbrahim;5,32123E+09\n") == [
+        (
+            2,
+            "Telefon",
+            "'5,32123E+09' is no phone number any more: a spreadsheet has rounded it",
+        )
+    ]
+
+
+def test_blank_rows_above_the_headings_are_passed_over() -> None:
+    [item] = read("\r\n;;\r\nName;Phone\r\nAyşe;05321234567\r\n")
+    assert isinstance(item, RowDraft)
+    assert (item.row, item.draft.name) == (4, "Ayşe")
+    with pytest.raises(Invalid, match="cells: none"):
+        read("\n\n\n")
+
+
+def test_an_export_of_google_contacts() -> None:
+    [draft] = drafts(
+        "First Name,Last Name,Organization Name,E-mail 1 - Label,E-mail 1 - Value,"
+        "E-mail 2 - Value,Phone 1 - Label,Phone 1 - Value\n"
+        "Zoë,O'Brien,Acme,Work,zoe@example.com,z@example.org,Mobile,"
+        "+90 532 123 45 67 ::: +90 532 123 45 68\n"
+    )
+    assert (draft.name, draft.account) == ("Zoë O'Brien", "Acme")
+    assert [point.value for point in draft.points] == [
+        *("+905321234567", "+905321234568"),
+        *("zoe@example.com", "z@example.org"),
+    ]
