@@ -14,8 +14,8 @@ from typing import Final
 _ID: Final = re.compile(rb"(?:nique|inked)[iI][dD]: ([^\r\n]+)")
 """The end of a header such as `DestUniqueid`, `LinkedID` (as CDR has it) or `BridgeUniqueid`."""
 _L: Final = ord("L")
-_BASIC: Final = b"Type: basic"
-"""In a bridge of this type Asterisk joins its members to one call (not so in a conference)."""
+_HOLDING: Final = b"\r\nBridgeTechnology: holding_bridge"
+"""Channels in such a bridge only wait side by side, as in a parking lot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +25,12 @@ class Ids:
     channels: tuple[tuple[str, str], ...]
     """Uniqueid and linkedid of each channel; `""` where the message has only one of them."""
     bridges: tuple[str, ...]
-    basic: bool
-    """Whether those bridges join their members to one call."""
+    """Bridges whose members hear each other."""
 
     @property
     def together(self) -> set[str]:
         """The ids that this message shows to belong together."""
-        found = {one for pair in self.channels for one in pair if one}
-        if self.basic:
-            found.update(self.bridges)
-        return found
+        return {one for pair in self.channels for one in pair if one} | set(self.bridges)
 
 
 def ids_of(message: bytes) -> Ids | None:
@@ -58,8 +54,7 @@ def ids_of(message: bytes) -> Ids | None:
         return None
     return Ids(
         channels=tuple((uniqueid, linkedid) for uniqueid, linkedid in channels.values()),
-        bridges=tuple(bridges),
-        basic=bool(bridges) and _BASIC in message,
+        bridges=() if bridges and _HOLDING in message else tuple(bridges),
     )
 
 

@@ -3,7 +3,8 @@
 The index says which ids belong together, generously: a queue, a pickup or a consultation may have
 brought several calls near each other. The tracker, fed with the messages of all these, says which
 channels were one call in the end, through transfers, Local pairs and changes of the linkedid; only
-their messages are handed out.
+their messages are handed out. The callers in a conference stay calls of their own, but one cannot
+be understood without the others: they are handed out together.
 """
 
 from __future__ import annotations
@@ -42,11 +43,14 @@ def messages_of_call(
     """
     wanted = call.removeprefix(f"{pbx}:").partition("~")[0]
     near, members = _near(segments_in(directory), wanted)
+    needles = [one.encode("utf-8", "replace") for one in near]
     found: list[tuple[bytes, Ids]] = []
     for member in members:
         for message in member.messages():
+            if not any(needle in message for needle in needles):
+                continue  # most of them, and this is quicker
             ids = ids_of(message)
-            if ids is not None and not near.isdisjoint({*ids.together, *ids.bridges}):
+            if ids is not None and not near.isdisjoint(ids.together):
                 found.append((message, ids))
     channels = _channels_of(found, wanted, CallTracker(pbx, rules)) or near
     bridges = {
@@ -120,7 +124,10 @@ def _near(segments: list[Segment], wanted: str) -> tuple[set[str], list[Member]]
 
 
 def _channels_of(found: list[tuple[bytes, Ids]], wanted: str, tracker: CallTracker) -> set[str]:
-    """Return the uniqueids and linkedids of the call that `wanted` was a part of in the end."""
+    """Return the uniqueids and linkedids of the call that `wanted` was a part of in the end.
+
+    And of the calls with which it was in a conference: who they are is a part of it.
+    """
     calls: dict[CallId, Call] = {}
     linkedids: dict[str, set[str]] = {}
     for number, (message, ids) in enumerate(found, 1):
@@ -136,10 +143,12 @@ def _channels_of(found: list[tuple[bytes, Ids]], wanted: str, tracker: CallTrack
             calls[change.call.id] = change.call
     calls |= {call.id: call for call in tracker.calls()}
     of_wanted = linkedids.get(wanted, set()) | {wanted}
+    chosen = [call for call in calls.values() if not of_wanted.isdisjoint(call.linkedids)]
+    heard = {channel for call in chosen for talk in call.talks for channel in talk}
     links = {
         linkedid
         for call in calls.values()
-        if not of_wanted.isdisjoint(call.linkedids)
+        if call in chosen or any(leg.channel in heard for leg in call.legs)
         for linkedid in call.linkedids
     }
     return links | {one for one, shown in linkedids.items() if not links.isdisjoint(shown)}

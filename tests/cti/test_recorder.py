@@ -282,16 +282,16 @@ def noise(size: int, seed: int) -> bytes:
 
 
 def test_it_never_takes_more_than_it_may(tmp_path: Path) -> None:
-    shelf = shelf_in(tmp_path, max_bytes=16 * MIB)
+    shelf = shelf_in(tmp_path, max_bytes=8 * MIB)
     most = 0
     for turn in range(70):
-        shelf.write(noise(MIB // 2, turn))
+        shelf.write(noise(MIB // 4, turn))
         shelf.flush()
         most = max(most, sum(path.stat().st_size for path in tmp_path.iterdir()))
     shelf.close()
-    assert 12 * MIB < most <= 16 * MIB
+    assert 6 * MIB < most <= 8 * MIB
     latest = segments_in(tmp_path)[-1]
-    assert noise(MIB // 2, 69)[-300:] in gzip.decompress(latest.path.read_bytes())
+    assert noise(MIB // 4, 69)[-300:] in gzip.decompress(latest.path.read_bytes())
 
 
 def test_what_is_older_than_the_days_goes_also_when_nothing_comes(tmp_path: Path) -> None:
