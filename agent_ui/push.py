@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 PUSH_PATH = "/api/v1/push"
 
 _LONGEST_HEAD = 16 * 1024
-_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([^\s\x00-\x20\x7f]{1,8000}) HTTP/1\.[01]\r?")
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([^\s\x00-\x20\x7f]{1,8000}) HTTP/1\.[01]\r")
 _END_OF_HEAD = b"\r\n\r\n"
 _CLIENT_MESSAGE: TypeAdapter[Resume | Ack] = TypeAdapter(ClientMessage)
 
@@ -83,7 +83,11 @@ class FirstRequest(asyncio.Protocol):
         elif _END_OF_HEAD in self._head[: _LONGEST_HEAD + len(_END_OF_HEAD)]:
             path = request[2].partition(b"?")[0].decode("latin-1") if request else ""
             wants_push = request is not None and request[1] == b"GET" and path == PUSH_PATH
-            self._hand_on(self._make_websocket() if wants_push else self._make_http())
+            if wants_push and self._head.find(_END_OF_HEAD) + len(_END_OF_HEAD) < len(self._head):
+                # Before the handshake is answered nothing may follow it.
+                self.refuse(HTTPStatus.BAD_REQUEST)
+            else:
+                self._hand_on(self._make_websocket() if wants_push else self._make_http())
         elif len(self._head) > _LONGEST_HEAD:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 

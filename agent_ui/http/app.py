@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast
 
 from aiohttp import web
 
 from agent_ui.http import contacts, live, operations, sessions, touches
+from agent_ui.http.connection import HttpConnection
 from agent_ui.http.documents import as_json, asyncapi, openapi
 from agent_ui.http.page import STATIC, load_assets, page_handler
 from agent_ui.http.problems import ProblemError, of_core, of_http
@@ -113,16 +113,22 @@ async def open_http(
     On exit, idle connections are closed and requests in progress get `drain_s` to end.
     """
     runner = web.AppRunner(
-        make_app(services, static=static),
-        access_log=None,  # paths of sign-in links are secrets
-        keepalive_timeout=services.settings.keepalive_s,
-        shutdown_timeout=services.settings.drain_s,
+        make_app(services, static=static), shutdown_timeout=services.settings.drain_s
     )
     await runner.setup()
     try:
-        if runner.server is None:
+        server = runner.server
+        if server is None:
             raise RuntimeError("aiohttp has no server after setup")
-        yield cast("Callable[[], asyncio.Protocol]", runner.server)
+        loop = asyncio.get_running_loop()
+        yield lambda: HttpConnection(
+            server,
+            headers=_HEADERS,
+            loop=loop,
+            access_log=None,  # paths of sign-in links are secrets
+            keepalive_timeout=services.settings.keepalive_s,
+            auto_decompress=False,  # a small body must not become a large one
+        )
     finally:
         await runner.cleanup()
 

@@ -192,7 +192,7 @@ class Route:
     async def _read_body(self, request: web.Request, *, limit_s: float) -> Body:
         if self.body is NoBody:
             return NoBody()
-        if request.content_type != "application/json":
+        if "Content-Encoding" in request.headers or request.content_type != "application/json":
             raise ProblemError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json", "Send application/json."
             )
@@ -201,6 +201,10 @@ class Route:
                 raw = await request.read()
         except TimeoutError as error:
             raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "too_slow") from error
+        except web.RequestPayloadError as error:
+            raise ProblemError(
+                HTTPStatus.BAD_REQUEST, "bad_body", headers={"Connection": "close"}
+            ) from error
         try:
             json.loads(raw)
         except (ValueError, RecursionError) as error:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import select
+import socket
+from pathlib import Path
 
 import pytest
 import uvloop
+
+from agent_ui.http import connection
 
 from .conftest import OpenScene
 from .scene import DEADLINE_S, Scene
@@ -80,6 +86,71 @@ async def test_a_request_with_its_body_in_the_same_packet_is_understood(scene: S
 )
 async def test_garbage_is_refused_at_once(scene: Scene, garbage: bytes) -> None:
     assert (await exchange(scene, garbage)).startswith(b"HTTP/1.1 400 ")
+
+
+PUSH = b"GET /api/v1/push HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\n"
+SIGN_IN = (
+    b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n"
+    b"Content-Type: application/json\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET / HTTP/1.1\nHost: x\n\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX<script>: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),  # no Host
+        (b"GET http://x:99999999/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (SIGN_IN + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (SIGN_IN + b"Content-Length: 0\r\nContent-Length: 5\r\n\r\nhello", 400),
+        (SIGN_IN + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+        (SIGN_IN + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", 415),
+        (PUSH + b"\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (PUSH + b"Content-Length: 4\r\n\r\nbody", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    ],
+)
+async def test_what_two_servers_might_read_differently_is_refused_quietly(
+    scene: Scene, caplog: pytest.LogCaptureFixture, request_: bytes, status: int
+) -> None:
+    """Who sends nonsense gets no traceback into our log, and is not told what we are made of."""
+    caplog.set_level(logging.INFO)
+    answer = await exchange(
+        scene, request_.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+    )
+    assert answer.split(b" ", 2)[1] == b"%d" % status
+    assert b"aiohttp" not in answer
+    assert b"script" not in answer.partition(b"\r\n\r\n")[2]
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+async def test_a_client_that_goes_in_the_middle_of_a_body_is_no_error_of_ours(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", scene.server.port)
+    writer.write(SIGN_IN + b"Content-Length: 100\r\n\r\n{")
+    await writer.drain()
+    async with scene.browser() as browser, browser.get("/healthz") as answer:
+        assert answer.status == 200  # by then the other has been read
+    writer.close()
+    await writer.wait_closed()
+    async with scene.browser() as browser, browser.get("/healthz") as answer:
+        assert answer.status == 200
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+async def test_a_client_that_does_not_read_is_cut_off(
+    open_scene: OpenScene, static: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_READ_S", 0.1)
+    (static / "large.bin").write_bytes(bytes(16_000_000))
+    async with open_scene() as scene:
+        with socket.create_connection(("127.0.0.1", scene.server.port)) as client:
+            client.sendall(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+            reset = select.poll()
+            reset.register(client, 0)  # errors only: nothing is read
+            assert await asyncio.to_thread(reset.poll, DEADLINE_S * 1000)
 
 
 async def test_a_head_without_end_is_refused(scene: Scene) -> None:
