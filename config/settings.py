@@ -130,9 +130,9 @@ class Settings(BaseModel):
         base = pbx.recorder.directory
         if base is None:
             kind, _, path = self.database.url.get_secret_value().partition(":///")
-            path = path.partition("?")[0]
-            is_file = kind.startswith("sqlite") and path not in ("", ":memory:")
-            base = (Path(path).parent if is_file else _state_directory()) / "flight"
+            is_file = kind.startswith("sqlite")
+            here = Path(path.partition("?")[0]).parent if is_file else _state_directory()
+            base = here / "flight"
         return base / pbx.name
 
     def described(self) -> Iterator[str]:
