@@ -62,6 +62,21 @@ class Did:
     ANNOUNCEMENT = "902125550108"
     SUPPORT_WITH_EXIT = "902125550109"
     OUTBOUND_CALLERID = "902125550100"
+    FOLLOW_ME = "902125550110"
+    DESK_OR_MOBILE = "902125550111"
+    SUPPORT_OR_VOICEMAIL = "902125550112"
+    CAREFUL = "902125550113"
+    CLOSING = "902125550114"
+    STRICT = "902125550115"
+    ANNOUNCED = "902125550116"
+    WRAPPING = "902125550117"
+    VIP = "902125550118"
+    PLAIN = "902125550119"
+    FLOATING = "902125550120"
+    CONFERENCE = "902125550121"
+    TWO_PHONES = "902125550122"
+    LOOP = "902125550123"
+    LOCALS = "902125550124"
 
 
 class _Template(string.Template):
@@ -78,10 +93,20 @@ class Asterisk:
         release: ``22``, or ``16`` for the oldest dialect (``tests/lab/install asterisk16``).
         ring_seconds: How long a phone rings before the dialplan gives up.
         queue_seconds: How long a caller may wait in a queue.
+        contacts: How many phones may register for one extension.
+        driver: ``pjsip``, or ``sip`` for chan_sip (release 16 only): channels are ``SIP/…``.
 
     """
 
-    def __init__(self, *, release: int = 22, ring_seconds: int = 4, queue_seconds: int = 6) -> None:
+    def __init__(
+        self,
+        *,
+        release: int = 22,
+        ring_seconds: int = 4,
+        queue_seconds: int = 6,
+        contacts: int = 1,
+        driver: str = "pjsip",
+    ) -> None:
         self.root = cache_directory() / f"asterisk-{release}"
         if not (self.root / "usr/sbin/asterisk").exists():
             raise missing(f"Asterisk {release}", "asterisk" if release == 22 else "asterisk16")
@@ -91,6 +116,8 @@ class Asterisk:
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.trunk_port = free_port(socket.SOCK_DGRAM)
         """Where Asterisk sends calls to the outside: `Phones` listens there."""
+        self.peer_port = self.trunk_port
+        """SIP port of the other PBX: set it before the start, see `peers`."""
         self.phone_password = secrets.token_hex(8)
         self.users = {
             "cti-events": secrets.token_urlsafe(24),
@@ -100,6 +127,8 @@ class Asterisk:
         """AMI user names and their secrets, as in ``asterisk_config/manager.conf``."""
         self._ring_seconds = ring_seconds
         self._queue_seconds = queue_seconds
+        self._contacts = contacts
+        self._driver = driver
         self._inside = Path("/srv/lab") / f"{os.getpid()}-{secrets.token_hex(4)}"
         self.directory = self.root / self._inside.relative_to("/")
         """The instance's files as this process sees them (``log/``, ``spool/``, …)."""
@@ -199,6 +228,9 @@ class Asterisk:
             "ami_port": self.ami_port,
             "sip_port": self.sip_port,
             "trunk_port": self.trunk_port,
+            "peer_port": self.peer_port,
+            "contacts": self._contacts,
+            "sip_phones": "\n".join(self._sip_phone(*agent) for agent in AGENTS.items()),
             "all_events": ALL_EVENTS,
             "events_secret": self.users["cti-events"],
             "actions_secret": self.users["cti-actions"],
@@ -210,9 +242,18 @@ class Asterisk:
         }
         for template in CONFIG.glob("*.conf"):
             text = _Template(template.read_text()).substitute(values)
+            if self._driver == "sip":
+                text = _for_chan_sip(template.name, text)
             target = self.directory / "etc" / template.name
             target.write_text(text)
             target.chmod(0o600)
+
+    def _sip_phone(self, number: str, name: str) -> str:
+        return f"""\
+[{number}](phone)
+callerid = {name} <{number}>
+secret = {self.phone_password}
+"""
 
     def _modules(self) -> Path:
         for directory in sorted(self.root.glob("usr/lib/**/asterisk/modules")):
@@ -241,6 +282,19 @@ class Asterisk:
                 if not chunk:
                     raise LabError(f"Asterisk closed the AMI connection: {received!r}")
                 received += chunk
+
+
+def peers(first: Asterisk, second: Asterisk) -> None:
+    """Connect two PBXs, before their start, by the trunk that each calls ``peer``."""
+    first.peer_port, second.peer_port = second.sip_port, first.sip_port
+
+
+def _for_chan_sip(name: str, text: str) -> str:
+    """Return a file of the configuration as a PBX with chan_sip has it."""
+    if name == "modules.conf":
+        lines = [line for line in text.splitlines() if "pjsip" not in line]
+        return "\n".join([*lines, "load = chan_sip.so", ""])
+    return text.replace("PJSIP/", "SIP/")
 
 
 def _phone(number: str, name: str) -> str:

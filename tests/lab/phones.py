@@ -151,12 +151,15 @@ class PhoneCall:
 class Phones:
     """All phones of a test and the outside world behind the trunk: an async context manager."""
 
-    def __init__(self, asterisk: Asterisk, *, log: Path | None = None) -> None:
+    def __init__(
+        self, asterisk: Asterisk, *, port: int | None = None, log: Path | None = None
+    ) -> None:
         try:
             import pjsua2  # noqa: F401
         except ImportError as error:
             raise NotInstalledError("pjsua2-python is not installed") from error
         self._asterisk = asterisk
+        self._port = asterisk.trunk_port if port is None else port
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -173,7 +176,7 @@ class Phones:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(Path(__file__).with_name("phones_process.py")),
-            str(self._asterisk.trunk_port),
+            str(self._port),
             str(self._asterisk.sip_port),
             str(self._log or ""),
             stdin=asyncio.subprocess.PIPE,
@@ -206,12 +209,22 @@ class Phones:
             self._registered.pop(line, None)
             await self.command("register", line=line, password=self._asterisk.phone_password)
         for line in lines:
-            await self.until(
-                lambda line=line: line in self._registered,  # type: ignore[misc]
-                f"{line} to register",
-            )
-            if self._registered[line] != (200, True):
-                raise LabError(f"{line} could not register: {self._registered[line]}")
+            await self._until_registered(line)
+
+    async def register_at(self, asterisk: Asterisk, line: str) -> None:
+        """Register an extension that no other phone here has, at another PBX."""
+        await self.command(
+            "register",
+            line=line,
+            password=asterisk.phone_password,
+            asterisk=f"127.0.0.1:{asterisk.sip_port}",
+        )
+        await self._until_registered(line)
+
+    async def _until_registered(self, line: str) -> None:
+        await self.until(lambda: line in self._registered, f"{line} to register")
+        if self._registered[line] != (200, True):
+            raise LabError(f"{line} could not register: {self._registered[line]}")
 
     async def unregister(self, *lines: str) -> None:
         """Take these extensions off the net and wait until Asterisk knows."""

@@ -40,10 +40,12 @@ def call_settings() -> Any:
 class Line(pj.Account):  # type: ignore[misc]
     """A phone, or a number of the outside world, that can call and be called."""
 
-    def __init__(self, phones: Phones, number: str) -> None:
+    def __init__(self, phones: Phones, number: str, asterisk: str) -> None:
         super().__init__()
         self.phones = phones
         self.number = number
+        self.asterisk = asterisk
+        """Host and port of the PBX that it calls."""
         self.on_call = 180
         """SIP code that an incoming call gets at once; 0 for none."""
 
@@ -152,6 +154,9 @@ class Phones:
         transport.port = port
         transport.boundAddress = "127.0.0.1"
         self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        # Phones have a port of their own: chan_sip tells the trunk from them by it.
+        transport.port = 0
+        self.phone_port = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
         self.endpoint.libStart()
 
     def next_key(self) -> int:
@@ -163,17 +168,19 @@ class Phones:
         """Keep a call until it ends."""
         self.calls[call.key] = call
 
-    def register(self, line: str, password: str, on_call: int = 180) -> None:
-        """Register a phone (again)."""
+    def register(self, line: str, password: str, on_call: int = 180, asterisk: str = "") -> None:
+        """Register a phone (again), at another PBX than the usual one if so told."""
+        asterisk = asterisk or self.asterisk
         if line in self.lines:
             self.lines[line].setRegistration(True)
             return
         config = self._account(line, "")
-        config.idUri = f"sip:{line}@{self.asterisk}"
-        config.regConfig.registrarUri = f"sip:{self.asterisk}"
+        config.idUri = f"sip:{line}@{asterisk}"
+        config.regConfig.registrarUri = f"sip:{asterisk}"
+        config.sipConfig.transportId = self.phone_port
         config.regConfig.registerOnAdd = True
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", line, 0, password))
-        self._add_line(line, config, on_call)
+        self._add_line(line, config, on_call, asterisk)
 
     def unregister(self, line: str) -> None:
         """Take a phone off the net."""
@@ -204,7 +211,7 @@ class Phones:
             header.hName = name
             header.hValue = value
             parameters.txOption.headers.append(header)
-        call.makeCall(f"sip:{number}@{self.asterisk}", parameters)
+        call.makeCall(f"sip:{number}@{call.line.asterisk}", parameters)
         return call.key
 
     def answer(self, call: int, code: int = 200) -> None:
@@ -219,7 +226,7 @@ class Phones:
         parameters.statusCode = 302
         header = pj.SipHeader()
         header.hName = "Contact"
-        header.hValue = f"<sip:{number}@{self.asterisk}>"
+        header.hValue = f"<sip:{number}@{self.calls[call].line.asterisk}>"
         parameters.txOption.headers.append(header)
         self.calls[call].answer(parameters)
 
@@ -246,7 +253,7 @@ class Phones:
 
     def transfer(self, call: int, number: str) -> None:
         """Transfer blindly (REFER)."""
-        self.calls[call].xfer(f"sip:{number}@{self.asterisk}", call_settings())
+        self.calls[call].xfer(f"sip:{number}@{self.calls[call].line.asterisk}", call_settings())
 
     def attended(self, call: int, other: int) -> None:
         """Connect the other sides of two calls of ours (REFER with Replaces)."""
@@ -281,8 +288,8 @@ class Phones:
         config.mwiConfig.enabled = False
         return config
 
-    def _add_line(self, number: str, config: Any, on_call: int) -> None:
-        line = Line(self, number)
+    def _add_line(self, number: str, config: Any, on_call: int, asterisk: str = "") -> None:
+        line = Line(self, number, asterisk or self.asterisk)
         line.on_call = on_call
         line.create(config)
         self.lines[number] = line

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab.asterisk import Asterisk
 from tests.lab.phones import Phones
+from tests.lab.processes import free_port
 from tests.lab.recorder import Recording
 
 TRUNK = "PJSIP/trunk"
@@ -26,6 +29,15 @@ class Stage:
     phones: Phones
     ami: Recording
     marks: dict[str, float] = field(default_factory=dict)
+    far: Stage | None = None
+    """The other PBX, for stories that need two; its `truth` is what happened there."""
+    truth: Truth = field(default_factory=list)
+
+    @property
+    def other(self) -> Stage:
+        """The other PBX: for the stories that asked for one."""
+        assert self.far is not None
+        return self.far
 
     def mark(self, name: str) -> None:
         """Note when something happened, by the lab's own clock."""
@@ -50,13 +62,21 @@ class Scenario:
     play: Callable[[Stage], Awaitable[Truth]]
     queue_seconds: int
     ring_seconds: int
+    contacts: int
+    two: bool
+    """Whether it needs a second PBX (`Stage.far`)."""
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, *phones: str, queue_seconds: int = 6, ring_seconds: int = 3
+    name: str,
+    *phones: str,
+    queue_seconds: int = 6,
+    ring_seconds: int = 3,
+    contacts: int = 1,
+    two: bool = False,
 ) -> Callable[[Callable[[Stage], Awaitable[Truth]]], Callable[[Stage], Awaitable[Truth]]]:
     """Register a scenario under ``area/who_does_what``, with the phones that are on the net."""
 
@@ -64,10 +84,24 @@ def scenario(
         play: Callable[[Stage], Awaitable[Truth]],
     ) -> Callable[[Stage], Awaitable[Truth]]:
         about = (play.__doc__ or "").strip()
-        SCENARIOS[name] = Scenario(name, about, phones, play, queue_seconds, ring_seconds)
+        SCENARIOS[name] = Scenario(
+            name, about, phones, play, queue_seconds, ring_seconds, contacts, two
+        )
         return play
 
     return register
+
+
+@asynccontextmanager
+async def more_phones(stage: Stage, *lines: str) -> AsyncIterator[Phones]:
+    """Register phones that live in a process of their own.
+
+    One process of PJSUA2 can have four calls at a time, and one registration of an extension.
+    """
+    async with Phones(stage.asterisk, port=free_port(socket.SOCK_DGRAM)) as phones:
+        await phones.register(*lines)
+        yield phones
+        await phones.unregister(*lines)
 
 
 def phone(extension: str) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.known_wrong import KNOWN_WRONG
+
 TRACES = Path(__file__).parents[1] / "traces"
 RECORDED = sorted(TRACES.glob("*/*.ami"))
 
@@ -57,3 +59,13 @@ def test_ground_truth_names_what_the_trace_has(trace: Path) -> None:
         assert {endpoint for talk in call["talks"] for endpoint in talk} <= bridged
         assert set(call["queues"]) <= set(joined)
     assert sum(len(call["queues"]) for call in truth["calls"]) == len(joined)
+
+
+def test_what_the_tracker_gets_wrong_is_told_beside_the_trace() -> None:
+    """The list and the files agree, so that no story is excused unseen."""
+    told = {
+        trace.relative_to(TRACES).with_suffix("").as_posix(): truth["tracker"]
+        for trace in RECORDED
+        if "tracker" in (truth := json.loads(trace.with_suffix(".json").read_text()))
+    }
+    assert told == {name: f"known wrong: {reason}" for name, reason in KNOWN_WRONG.items()}

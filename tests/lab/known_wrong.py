@@ -1,0 +1,30 @@
+"""Recorded stories that the tracker gets wrong: the ground truth stands, the tracker must change.
+
+The recorder writes the reason into the story's ``.json`` as ``"tracker": "known wrong: …"``; the
+test of the tracker expects exactly these to fail.
+"""
+
+from __future__ import annotations
+
+RECALLED = "the transfer that came back to the transferer is said to be answered"
+
+KNOWN_WRONG: dict[str, str] = {
+    "transfer/blind_busy_recalled": RECALLED,
+    "transfer/blind_no_answer_recalled": RECALLED,
+    "transfer/blind_by_keys_busy_recalled": RECALLED,
+    "park/timed_out_recalled": RECALLED,
+    "click_to_call/by_local_answered": (
+        "direction, dialled number and role of an agent who is called through a Local channel"
+    ),
+    "click_to_call/by_local_customer_busy": (
+        "direction, dialled number, role and outcome of an agent called through a Local channel"
+    ),
+    "forward/to_mobile_busy": "no_answer instead of busy, for the phone that only sent callers on",
+    "queue/leaves_when_empty_other_answers": (
+        "counts as an anomaly that Asterisk says NewConnectedLine right after Hangup"
+    ),
+    "two_pbxs/looped_back": (
+        "two calls: nothing in the stream but number and name joins the call that comes back"
+    ),
+}
+"""Trace (``area/who_does_what``) to what the tracker says instead."""
