@@ -12,14 +12,15 @@ import csv
 import io
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, BinaryIO, TextIO
 
 from crm_core.address import mail_address
 from crm_core.columns import Column, Field, contact_kind, guess_columns
 from crm_core.errors import Invalid
-from crm_core.model import ContactPoint, PointKind
+from crm_core.model import ContactPoint, PointKind, User
 from crm_core.phone import DEFAULT_RULES, PhoneRules, e164
 from crm_core.ports import ContactDraft, Store
 from crm_core.text import one_line, storable
@@ -328,12 +329,7 @@ async def import_contacts(
     )
     async with store.begin() as uow:
         owners = _Owners(
-            {
-                key.casefold(): user.login
-                for user in await uow.users.all()
-                for key in (user.name, user.email, user.login)
-                if key
-            },
+            await uow.users.all(),
             heading=next((c.header for c in reader.columns if c.field is Field.OWNER), ""),
         )
     batch: list[ContactDraft] = []
@@ -368,10 +364,19 @@ async def _store(store: Store, batch: Sequence[ContactDraft], report: ImportRepo
 
 
 class _Owners:
-    """Who is meant by the owner's column: a login, a mail address or a name of a user."""
+    """Who is meant by the owner's column: a login, a mail address or a name of a user.
 
-    def __init__(self, logins: Mapping[str, str], *, heading: str) -> None:
-        self._logins = logins
+    A login goes before another's address, an address before another's name. A name that two users
+    have means neither.
+    """
+
+    def __init__(self, users: Sequence[User], *, heading: str) -> None:
+        self._logins = {user.login: user.login for user in users}
+        for called in (attrgetter("email"), attrgetter("name")):
+            count = Counter(called(user).casefold() for user in users)
+            for user in users:
+                key = called(user).casefold()
+                self._logins.setdefault(key, user.login if count[key] == 1 else "")
         self._heading = heading
         self._missed: set[str] = set()
 
@@ -385,7 +390,8 @@ class _Owners:
         if login or owner in self._missed:
             return draft, None
         self._missed.add(owner)
-        reason = f"{one_line(owner, 60)!r} is no user; later rows with this owner are not named"
+        what = "is more than one user" if owner.casefold() in self._logins else "is no user"
+        reason = f"{one_line(owner, 60)!r} {what}; later rows with this owner are not named"
         return draft, RowError(row=item.row, column=self._heading, reason=reason, refused=False)
 
 

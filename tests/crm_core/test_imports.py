@@ -414,3 +414,23 @@ def test_an_export_of_google_contacts() -> None:
         *("+905321234567", "+905321234568"),
         *("zoe@example.com", "z@example.org"),
     ]
+
+
+async def test_an_owner_is_one_user_or_nobody() -> None:
+    """Two users have one name; the name of a third is the login of a fourth."""
+    store = MemoryStore()
+    async with store.begin() as uow:
+        for login, name in (("can1", "Can Öz"), ("can2", "Can Öz"), ("ada", "can1")):
+            await uow.users.add(login=login, name=name, role="agent")
+        logins = {user.id: user.login for user in await uow.users.all()}
+        await uow.commit()
+    content = "Name,Owner\nAyşe,Can Öz\nNaz,CAN1\nEce,ada\n"
+    report = await import_contacts(store, io.BytesIO(content.encode()))
+    owners = {
+        c.name: logins.get(c.owner) if c.owner else None for c in store.tables.contacts.values()
+    }
+    assert owners == {"Ayşe": None, "Naz": "can1", "Ece": "ada"}
+    assert [(error.row, error.column, error.refused) for error in report.errors] == [
+        (2, "Owner", False)
+    ]
+    assert "'Can Öz' is more than one user" in report.errors[0].reason
