@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from types import TracebackType
@@ -436,9 +436,7 @@ class _Users:
             team=storable(team),
             language=storable(language),
             email=storable(email),
-            phones=tuple(
-                Endpoint(pbx=storable(pbx), name=storable(phone)) for pbx, phone in phones
-            ),
+            phones=tuple(_endpoints(phones)),
         )
         for other in tables.users.values():
             if other.login == user.login:
@@ -465,28 +463,89 @@ class _Users:
     async def all(self) -> list[User]:
         return list((await self._unit.reading()).users.values())
 
+    async def change(
+        self,
+        user: UserId,
+        *,
+        name: str | None = None,
+        role: str | None = None,
+        team: str | None = None,
+        language: str | None = None,
+        email: str | None = None,
+        active: bool | None = None,
+        add_phones: Iterable[tuple[str, str]] = (),
+        remove_phones: Iterable[tuple[str, str]] = (),
+    ) -> User:
+        tables = await self._unit.writing()
+        old = tables.users.get(user)
+        if old is None:
+            raise NotFound(f"no user {user}")
+        phones = list(old.phones)
+        for phone in _endpoints(remove_phones):
+            if phone not in phones:
+                self._unit.failed()
+                raise NotFound(f"{old.login!r} has no phone {phone.name!r}")
+            phones.remove(phone)
+        for phone in _endpoints(add_phones):
+            if phone in phones:
+                continue
+            if any(phone in other.phones for other in tables.users.values() if other.id != user):
+                self._unit.failed()
+                raise Conflict(f"the phone {phone.name!r} belongs to somebody else")
+            phones.append(phone)
+        new = replace(
+            old,
+            name=old.name if name is None else storable(name),
+            role=old.role if role is None else Role(role),
+            team=old.team if team is None else storable(team),
+            language=old.language if language is None else storable(language),
+            email=old.email if email is None else storable(email),
+            active=old.active if active is None else active,
+            phones=tuple(phones),
+        )
+        tables.users[user] = new
+        if not new.active:
+            self._sign_out(tables, user)
+        return new
+
     async def set_password_hash(self, user: UserId, password_hash: str | None) -> None:
         tables = await self._unit.writing()
         if user not in tables.users:
             raise NotFound(f"no user {user}")
         tables.password_hashes[user] = password_hash
+        self._sign_out(tables, user)
+
+    def _sign_out(self, tables: _Tables, user: UserId) -> None:
         for token in [t for t, session in tables.sessions.items() if session.user == user]:
             del tables.sessions[token]
+        for token in [t for t, (owner, _) in tables.links.items() if owner == user]:
+            del tables.links[token]
 
     async def open_session(self, session: SignInSession) -> None:
         tables = await self._unit.writing()
         if session.user not in tables.users:
             self._unit.failed()
             raise NotFound(f"no user {session.user}")
+        for token, known in list(tables.sessions.items()):
+            if known.expires_at <= session.created_at:
+                del tables.sessions[token]
+        for token, (_, expires_at) in list(tables.links.items()):
+            if expires_at <= session.created_at:
+                del tables.links[token]
         tables.sessions[session.token_sha256] = session
 
     async def session(self, token_sha256: bytes) -> SignInSession | None:
         return (await self._unit.reading()).sessions.get(token_sha256)
 
-    async def touch_session(self, token_sha256: bytes, *, seen_at: datetime) -> None:
+    async def sessions(self, tokens_sha256: Iterable[bytes]) -> list[SignInSession]:
+        known = (await self._unit.reading()).sessions
+        return [known[token] for token in set(tokens_sha256) if token in known]
+
+    async def touch_session(self, *tokens_sha256: bytes, seen_at: datetime) -> None:
         tables = await self._unit.writing()
-        if (known := tables.sessions.get(token_sha256)) is not None:
-            tables.sessions[token_sha256] = replace(known, last_seen_at=seen_at)
+        for token in tokens_sha256:
+            if (known := tables.sessions.get(token)) is not None:
+                tables.sessions[token] = replace(known, last_seen_at=seen_at)
 
     async def close_session(self, token_sha256: bytes) -> None:
         (await self._unit.writing()).sessions.pop(token_sha256, None)
@@ -505,6 +564,10 @@ class _Users:
             return None
         del tables.links[token_sha256]
         return user
+
+
+def _endpoints(phones: Iterable[tuple[str, str]]) -> Iterator[Endpoint]:
+    return (Endpoint(pbx=storable(pbx), name=storable(name)) for pbx, name in phones)
 
 
 class _Mail:

@@ -221,20 +221,47 @@ class UserStore(Protocol):
         """Every user."""
         ...
 
+    async def change(
+        self,
+        user: UserId,
+        *,
+        name: str | None = None,
+        role: str | None = None,
+        team: str | None = None,
+        language: str | None = None,
+        email: str | None = None,
+        active: bool | None = None,
+        add_phones: Iterable[tuple[str, str]] = (),
+        remove_phones: Iterable[tuple[str, str]] = (),
+    ) -> User:
+        """Change what is given of a user; None leaves it as it is.
+
+        Who is no longer active is signed out: sessions and unused links are gone.
+
+        Raises:
+            NotFound: there is no such user, or a phone to remove is not theirs.
+            Conflict: a phone to add is somebody else's.
+        """
+        ...
+
     async def set_password_hash(self, user: UserId, password_hash: str | None) -> None:
-        """Replace the password hash and end all sessions of the user."""
+        """Replace the password hash and end all sessions and unused links of the user."""
         ...
 
     async def open_session(self, session: SignInSession) -> None:
-        """Store a session."""
+        """Store a session. Sessions and links that have expired when it begins are forgotten."""
         ...
 
     async def session(self, token_sha256: bytes) -> SignInSession | None:
         """The session with this token's hash, or None."""
         ...
 
-    async def touch_session(self, token_sha256: bytes, *, seen_at: datetime) -> None:
-        """Note that the session is in use."""
+    async def sessions(self, tokens_sha256: Iterable[bytes]) -> list[SignInSession]:
+        """Those of the sessions that there are, in any order."""
+        ...
+
+    async def touch_session(self, *tokens_sha256: bytes, seen_at: datetime) -> None:
+        """Note that the sessions are in use."""
         ...
 
     async def close_session(self, token_sha256: bytes) -> None:

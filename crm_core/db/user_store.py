@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -36,7 +36,6 @@ class SqlUsers:
     ) -> User:
         """Create a user."""
         login = storable(login).casefold()
-        ends = [Endpoint(pbx=storable(pbx), name=storable(phone)) for pbx, phone in phones]
         row = {
             "login": login,
             "name": name,
@@ -57,19 +56,79 @@ class SqlUsers:
         if id_ is None:
             self._transaction.fail()
             raise Conflict(f"the login {login!r} is taken")
-        for position, phone in enumerate(ends):
+        await self._give_phones(UserId(id_), _endpoints(phones), first=0)
+        user = await self.get(UserId(id_))
+        assert user is not None, "it was created in this transaction"  # noqa: S101
+        return user
+
+    async def change(
+        self,
+        user: UserId,
+        *,
+        name: str | None = None,
+        role: str | None = None,
+        team: str | None = None,
+        language: str | None = None,
+        email: str | None = None,
+        active: bool | None = None,
+        add_phones: Iterable[tuple[str, str]] = (),
+        remove_phones: Iterable[tuple[str, str]] = (),
+    ) -> User:
+        """Change what is given of a user."""
+        given = {
+            "name": name,
+            "role": None if role is None else Role(role),
+            "team": team,
+            "language": language,
+            "email": email,
+            "active": active,
+        }
+        row = {column: value for column, value in given.items() if value is not None}
+        if row:
+            await self._transaction.write(update(app_user).where(app_user.c.id == user).values(row))
+        old = await self.get(user)
+        if old is None:
+            raise NotFound(f"no user {user}")
+        for phone in _endpoints(remove_phones):
+            removed = await self._transaction.write(
+                delete(user_phone).where(
+                    user_phone.c.user_id == user,
+                    user_phone.c.pbx == phone.pbx,
+                    user_phone.c.name == phone.name,
+                )
+            )
+            if removed.rowcount == 0:
+                self._transaction.fail()
+                raise NotFound(f"{old.login!r} has no phone {phone.name!r}")
+        had = await self._transaction.read(
+            select(user_phone.c.pbx, user_phone.c.name, user_phone.c.position).where(
+                user_phone.c.user_id == user
+            )
+        )
+        places = {(each.pbx, each.name): each.position for each in had}
+        new = [
+            phone
+            for phone in dict.fromkeys(_endpoints(add_phones))
+            if (phone.pbx, phone.name) not in places
+        ]
+        await self._give_phones(user, new, first=max(places.values(), default=-1) + 1)
+        if active is False:
+            await self._sign_out(user)
+        changed = await self.get(user)
+        assert changed is not None, "it was there in this transaction"  # noqa: S101
+        return changed
+
+    async def _give_phones(self, user: UserId, phones: Iterable[Endpoint], *, first: int) -> None:
+        for position, phone in enumerate(phones, first):
             taken = await self._transaction.write(
                 self._transaction.insert(user_phone)
-                .values(pbx=phone.pbx, name=phone.name, user_id=id_, position=position)
+                .values(pbx=phone.pbx, name=phone.name, user_id=user, position=position)
                 .on_conflict_do_nothing(index_elements=["pbx", "name"])
                 .returning(user_phone.c.user_id)
             )
             if taken.one_or_none() is None:
                 self._transaction.fail()
                 raise Conflict(f"the phone {phone.name!r} belongs to somebody else")
-        user = await self.get(UserId(id_))
-        assert user is not None, "it was created in this transaction"  # noqa: S101
-        return user
 
     async def get(self, user: UserId) -> User | None:
         """The user, or None."""
@@ -98,18 +157,24 @@ class SqlUsers:
         return [_user(row, phones.get(row.id, ())) for row in rows]
 
     async def set_password_hash(self, user: UserId, password_hash: str | None) -> None:
-        """Replace the password hash and end all sessions of the user."""
+        """Replace the password hash and end all sessions and unused links of the user."""
         changed = await self._transaction.write(
             update(app_user).where(app_user.c.id == user).values(password_hash=password_hash)
         )
         if changed.rowcount == 0:
             raise NotFound(f"no user {user}")
-        await self._transaction.write(
-            delete(sign_in_session).where(sign_in_session.c.user_id == user)
-        )
+        await self._sign_out(user)
+
+    async def _sign_out(self, user: UserId) -> None:
+        for table in (sign_in_session, sign_in_link):
+            await self._transaction.write(delete(table).where(table.c.user_id == user))
 
     async def open_session(self, session: SignInSession) -> None:
-        """Store a session."""
+        """Store a session, and forget what has expired."""
+        for table in (sign_in_session, sign_in_link):
+            await self._transaction.write(
+                delete(table).where(table.c.expires_at <= session.created_at)
+            )
         statement = self._transaction.insert(sign_in_session).values(
             token_sha256=session.token_sha256,
             user_id=session.user,
@@ -126,21 +191,20 @@ class SqlUsers:
         """The session with this token's hash, or None."""
         wanted = select(sign_in_session).where(sign_in_session.c.token_sha256 == token_sha256)
         row = (await self._transaction.read(wanted)).one_or_none()
-        if row is None:
-            return None
-        return SignInSession(
-            token_sha256=row.token_sha256,
-            user=UserId(row.user_id),
-            created_at=row.created_at,
-            last_seen_at=row.last_seen_at,
-            expires_at=row.expires_at,
-        )
+        return None if row is None else _session(row)
 
-    async def touch_session(self, token_sha256: bytes, *, seen_at: datetime) -> None:
-        """Note that the session is in use."""
+    async def sessions(self, tokens_sha256: Iterable[bytes]) -> list[SignInSession]:
+        """Those of the sessions that there are."""
+        wanted = select(sign_in_session).where(
+            sign_in_session.c.token_sha256.in_(set(tokens_sha256))
+        )
+        return [_session(row) for row in await self._transaction.read(wanted)]
+
+    async def touch_session(self, *tokens_sha256: bytes, seen_at: datetime) -> None:
+        """Note that the sessions are in use."""
         await self._transaction.write(
             update(sign_in_session)
-            .where(sign_in_session.c.token_sha256 == token_sha256)
+            .where(sign_in_session.c.token_sha256.in_(tokens_sha256))
             .values(last_seen_at=seen_at)
         )
 
@@ -178,6 +242,20 @@ class SqlUsers:
         return [
             Endpoint(pbx=row.pbx, name=row.name) for row in await self._transaction.read(wanted)
         ]
+
+
+def _endpoints(phones: Iterable[tuple[str, str]]) -> Iterator[Endpoint]:
+    return (Endpoint(pbx=storable(pbx), name=storable(name)) for pbx, name in phones)
+
+
+def _session(row: Row[Any]) -> SignInSession:
+    return SignInSession(
+        token_sha256=row.token_sha256,
+        user=UserId(row.user_id),
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        expires_at=row.expires_at,
+    )
 
 
 def _user(row: Row[Any], phones: Iterable[Endpoint]) -> User:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -86,6 +87,110 @@ async def test_a_phone_belongs_to_one_user(store: Store) -> None:
     await add(store, "ali", phones=[("other", "PJSIP/1001")])
 
 
+async def test_a_user_changes_and_the_rest_stays(store: Store) -> None:
+    user = await add(
+        store,
+        team="sales",
+        phones=[("main", "PJSIP/1001"), ("main", "PJSIP/1002")],
+        email="d@x.org",
+    )
+    async with store.begin() as uow:
+        changed = await uow.users.change(
+            user.id,
+            name="Deniz Kaya-Ak",
+            role="supervisor",
+            remove_phones=[("main", "PJSIP/1001")],
+            add_phones=[("main", "PJSIP/1003"), ("main", "PJSIP/1002"), ("main", "PJSIP/1003")],
+        )
+        await uow.commit()
+    assert changed == replace(
+        user,
+        name="Deniz Kaya-Ak",
+        role=Role.SUPERVISOR,
+        phones=(
+            Endpoint(pbx="main", name="PJSIP/1002"),
+            Endpoint(pbx="main", name="PJSIP/1003"),
+        ),
+    )
+    async with store.begin() as uow:
+        assert await uow.users.get(user.id) == changed
+        assert await uow.users.change(user.id) == changed
+        emptied = await uow.users.change(user.id, team="", email="")
+        assert emptied == replace(changed, team="", email="")
+
+
+async def test_a_change_that_cannot_be_changes_nothing(store: Store) -> None:
+    user = await add(store, phones=[("main", "PJSIP/1001")])
+    await add(store, "ali", phones=[("main", "PJSIP/1002")])
+    for phones, error in (
+        ({"add_phones": [("main", "PJSIP/1003"), ("main", "PJSIP/1002")]}, Conflict),
+        ({"remove_phones": [("main", "PJSIP/1002")]}, NotFound),
+        ({"remove_phones": [("other", "PJSIP/1001")]}, NotFound),
+    ):
+        async with store.begin() as uow:
+            with pytest.raises(error):
+                await uow.users.change(user.id, name="X", **phones)  # type: ignore[arg-type]
+            with pytest.raises(StoreUnavailable):
+                await uow.commit()
+    async with store.begin() as uow:
+        with pytest.raises(NotFound):
+            await uow.users.change(UserId(99), name="X")
+        assert await uow.users.get(user.id) == user
+
+
+async def test_who_is_no_longer_active_is_signed_out(store: Store) -> None:
+    user = await add(store)
+    other = await add(store, "ali")
+    async with store.begin() as uow:
+        for token, whose in ((TOKEN, user), (b"y" * 32, other)):
+            await uow.users.open_session(session(whose.id, token))
+            await uow.users.add_link(token, user=whose.id, expires_at=NOW + timedelta(minutes=10))
+        await uow.users.change(user.id, role="supervisor")
+        assert await uow.users.session(TOKEN) is not None
+        changed = await uow.users.change(user.id, active=False)
+        await uow.commit()
+    assert not changed.active
+    async with store.begin() as uow:
+        assert await uow.users.session(TOKEN) is None
+        assert await uow.users.use_link(TOKEN, at=NOW) is None
+        assert await uow.users.session(b"y" * 32) is not None
+        assert await uow.users.use_link(b"y" * 32, at=NOW) == other.id
+        assert (await uow.users.change(user.id, active=True)).active
+
+
+async def test_many_sessions_at_once(store: Store) -> None:
+    user = await add(store)
+    tokens = [bytes([at]) * 32 for at in range(5)]
+    later = NOW + timedelta(minutes=5)
+    async with store.begin() as uow:
+        for token in tokens:
+            await uow.users.open_session(session(user.id, token))
+        await uow.users.touch_session(*tokens[:2], b"x" * 32, seen_at=later)
+        await uow.users.touch_session(seen_at=later)
+        await uow.commit()
+    async with store.begin() as uow:
+        found = await uow.users.sessions([*tokens[:3], tokens[0], b"x" * 32])
+        assert sorted((one.token_sha256, one.last_seen_at) for one in found) == [
+            (tokens[0], later),
+            (tokens[1], later),
+            (tokens[2], NOW),
+        ]
+        assert await uow.users.sessions([]) == []
+
+
+async def test_what_has_expired_is_forgotten_at_the_next_sign_in(store: Store) -> None:
+    user = await add(store)
+    later = NOW + timedelta(hours=8)
+    async with store.begin() as uow:
+        await uow.users.open_session(session(user.id))
+        await uow.users.add_link(TOKEN, user=user.id, expires_at=later)
+        await uow.users.open_session(replace(session(user.id, b"y" * 32), created_at=later))
+        await uow.commit()
+    async with store.begin() as uow:
+        assert await uow.users.session(TOKEN) is None
+        assert await uow.users.use_link(TOKEN, at=NOW) is None
+
+
 async def test_sessions(store: Store) -> None:
     user = await add(store)
     async with store.begin() as uow:
@@ -108,16 +213,18 @@ async def test_sessions(store: Store) -> None:
         assert await uow.users.session(TOKEN) is None
 
 
-async def test_a_new_password_ends_the_sessions_of_that_user(store: Store) -> None:
+async def test_a_new_password_ends_the_sessions_and_links_of_that_user(store: Store) -> None:
     user = await add(store, password_hash="old")
     other = await add(store, "ali")
     async with store.begin() as uow:
         await uow.users.open_session(session(user.id))
         await uow.users.open_session(session(other.id, b"y" * 32))
+        await uow.users.add_link(TOKEN, user=user.id, expires_at=NOW + timedelta(minutes=10))
         await uow.users.set_password_hash(user.id, "new")
         await uow.commit()
     async with store.begin() as uow:
         assert await uow.users.session(TOKEN) is None
+        assert await uow.users.use_link(TOKEN, at=NOW) is None
         assert await uow.users.session(b"y" * 32) is not None
         found = await uow.users.by_login("deniz")
         assert found is not None
