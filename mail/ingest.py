@@ -62,7 +62,9 @@ changed."""
 BATCH = 20
 """Mails taken at once. Between two batches of old mails we look for new ones."""
 RECENT = timedelta(days=1)
-"""Nobody is told of a mail that is older and only now found."""
+"""Nobody is told of an old mail that is older than this."""
+LONG_AGO = timedelta(days=7)
+"""No bell rings for a mail that just came and is older: somebody moved or copied it here."""
 GONE_ATTEMPTS = 3
 """Some servers announce a mail before they can give it."""
 ASIDE = timedelta(hours=6)
@@ -634,7 +636,8 @@ class MailboxIngest:
         )
         self._publisher.publish(TouchLogged(touch=touch, agents=agents, team=touch.team))
         machine = parsed.classification.kind in (MailKind.AUTOMATIC, MailKind.LIST)
-        if touch.direction is not Direction.INBOUND or machine:
+        moved_here = self._now() - touch.at > LONG_AGO
+        if touch.direction is not Direction.INBOUND or machine or moved_here:
             return
         contact = touch.match.contact
         values = {

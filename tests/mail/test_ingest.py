@@ -290,6 +290,22 @@ async def test_old_mail_is_read_when_wanted_and_tells_nobody() -> None:
     assert running.screens.notices == []
 
 
+async def test_old_mail_that_is_moved_here_rings_no_bell(store: Store) -> None:
+    """Whoever copies an archive into the folder does not ring a bell for each of its mails."""
+    now = datetime.now(UTC)
+    async with ScriptedImap() as server, reading(server.port, store) as running:
+        await running.up()
+        for number, days in enumerate((400, 8, 3), 1):
+            server.put(mail(number), at=now - timedelta(days=days))
+        await server.notify()
+        await running.received(3)
+    assert len(running.screens.touches) == 3
+    assert [notice.values["subject"] for notice in running.screens.said("mail_received")] == [
+        "Question 3"
+    ]
+    assert [(now - touch.at).days for touch in await history(store)] == [3, 8, 400]
+
+
 async def test_new_mail_does_not_wait_behind_old_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in its own folder nor in another, however much is to be read there."""
     monkeypatch.setattr("mail.ingest.BATCH", 3)
