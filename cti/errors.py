@@ -3,6 +3,7 @@
 - `CtiError`
     - `PeerUnavailable`: nobody; the PBX cannot be reached, it is tried again.
     - `LoginRefused`: the operator; the secret or the permissions are wrong.
+    - `RecordsUnavailable`: the operator; the PBX's call records cannot be read.
     - `ActionFailed`: the caller; the PBX said no to an order.
     - `ActionRefused`: the caller; an order we never send (a value that could inject headers).
 """
@@ -20,6 +21,10 @@ class PeerUnavailable(CtiError):
 
 class LoginRefused(CtiError):
     """The PBX refused our login."""
+
+
+class RecordsUnavailable(CtiError):
+    """The PBX's call records cannot be read."""
 
 
 class ActionFailed(CtiError):
