@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from crm_core.notices import AgentChanged, CallChanged, LinkChanged, PopShown, QueueChanged
+from crm_core.notices import AgentChanged, CallChanged, LinkChanged, Noticed, PopShown, QueueChanged
 from tests.browser.conftest import WEB, Desk
 from tests.browser.scenes import (
     HOSTILE,
@@ -55,6 +55,11 @@ def open_page(desk: Desk, name: str) -> Page:
             page.locator(f'[data-card="{card}"] .summary').click()
         page.locator('[data-card="z"]').get_by_role("button", name="Contact").click()
         expect(page.locator(".panel h2")).to_be_visible()
+        for result in ("ambiguous", "unknown"):
+            page.locator(f'.touch-row[data-result="{result}"] > button').dispatch_event("click")
+        expect(page.locator(".touch-row .candidate")).to_have_count(3)
+        desk.server.publish(Noticed(code="mail_set_aside", values={"mailbox": "m", "uid": "7"}))
+        expect(page.locator(".toast")).to_be_visible()
     else:
         expect(page.locator("tbody tr")).to_have_count(5)
     return page
