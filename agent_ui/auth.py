@@ -13,11 +13,12 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
 
@@ -135,11 +136,20 @@ class Auth:
             if login and len(login) <= _LONGEST_LOGIN:
                 found = await uow.users.by_login(login)
         user, password_hash = found if found is not None else (None, None)
-        right = await self._verify(password_hash, password)
+        # Counted before it is known: who tries many at once is not to get past the limit.
+        wait = self._failures.wait(login, address)
+        if wait > 0:
+            raise SignInRefusedError("too_many_tries", retry_after_s=wait)
+        self._failures.add(login, address)
+        try:
+            right = await self._verify(password_hash, password)
+        except SignInRefusedError:
+            self._failures.take_back(login, address)
+            raise
         if user is None or not right or not user.active:
-            self._failures.add(login, address)
             log.warning("refused a sign-in from %s", address, extra={"action": "sign_in_refused"})
             raise SignInRefusedError("bad_credentials")
+        self._failures.take_back(login, address)
         self._failures.forgive(login, address)
         token = await self._open(user.id, earlier=earlier)
         log.info("%s signed in", user.login, extra={"action": "signed_in", "user": user.id})
@@ -150,15 +160,14 @@ class Auth:
         return await self.check(token_hash(token)) if token else None
 
     async def check(self, token_sha256: bytes) -> SignedIn | None:
-        """The same by the token's hash, for a socket that has been open for a while."""
+        """The same by the token's hash."""
         now = self._now()
         async with self._store.begin() as uow:
             session = await uow.users.session(token_sha256)
             if session is None:
                 return None
             user = await uow.users.get(session.user)
-            idle_until = session.last_seen_at + timedelta(hours=self._limits.idle_hours)
-            if user is None or not user.active or now >= min(session.expires_at, idle_until):
+            if user is None or not user.active or now >= self._end(session):
                 await uow.users.close_session(token_sha256)
                 await uow.commit()
                 return None
@@ -166,6 +175,27 @@ class Auth:
                 await uow.users.touch_session(token_sha256, seen_at=now)
                 await uow.commit()
             return SignedIn(user=user, token_sha256=token_sha256, expires_at=session.expires_at)
+
+    async def still_signed_in(self, tokens_sha256: Collection[bytes]) -> dict[bytes, User]:
+        """Whose sessions these are, without those that have ended: for sockets that stay open.
+
+        Notes that the sessions are in use.
+        """
+        now = self._now()
+        async with self._store.begin() as uow:
+            sessions = await uow.users.sessions(tokens_sha256)
+            users = {user.id: user for user in await uow.users.all() if user.active}
+            good = [one for one in sessions if one.user in users and now < self._end(one)]
+            old = [one.token_sha256 for one in good if now - one.last_seen_at >= _SEEN_EVERY]
+            if old:
+                await uow.users.touch_session(*old, seen_at=now)
+                await uow.commit()
+        return {one.token_sha256: users[one.user] for one in good}
+
+    def _end(self, session: SignInSession) -> datetime:
+        """When a session ends unless it is used until then."""
+        idle_until = session.last_seen_at + timedelta(hours=self._limits.idle_hours)
+        return min(session.expires_at, idle_until)
 
     async def sign_out(self, signed_in: SignedIn) -> None:
         """End the session and close its sockets."""
@@ -289,15 +319,34 @@ class _Failures:
         while len(self._counts) > _MOST_COUNTERS:
             self._counts.popitem(last=False)
 
+    def take_back(self, login: str, address: str) -> None:
+        """What was counted was no failure."""
+        for key, _ in self._keys(login, address):
+            began, count = self._counts.get(key, (0.0, 0))
+            if count > 0:
+                self._counts[key] = (began, count - 1)
+
     def forgive(self, login: str, address: str) -> None:
         """The right password clears what this person mistyped here."""
         key, _ = self._keys(login, address)[0]
         self._counts.pop(key, None)
 
     def _keys(self, login: str, address: str) -> list[tuple[tuple[str, ...], int]]:
-        login = login.casefold()[:_LONGEST_LOGIN]
+        login, address = login.casefold()[:_LONGEST_LOGIN], _line(address)
         return [
             (("both", login, address), self._limits.failures_per_login_and_address),
             (("address", address), self._limits.failures_per_address),
             (("login", login), self._limits.failures_per_login),
         ]
+
+
+def _line(address: str) -> str:
+    """What belongs to one line of a provider: an IPv4 address, or 64 bits of an IPv6 one."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address):
+        return str(ip)
+    mapped = ip.ipv4_mapped
+    return str(mapped) if mapped else str(IPv6Address(int(ip) >> 64 << 64))

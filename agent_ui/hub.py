@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -515,10 +515,24 @@ class PopHub:
 
     def end_sign_in(self, sign_in: bytes) -> None:
         """Close every socket of a sign-in that has ended, and forget its parked sessions."""
+        self.keep_signed_in([sign_in], {})
+
+    def keep_signed_in(self, checked: Collection[bytes], good: Mapping[bytes, User]) -> None:
+        """Close what was opened by sign-ins that are no longer good, or by a user who changed.
+
+        Args:
+            checked: The sign-ins that were looked at; others stay as they are.
+            good: Those that are still good, with their users as they are now.
+        """
         for session in [*self._all()]:
-            if session.sign_in == sign_in:
-                session.close(SIGNED_OUT, "signed out")
+            if session.sign_in in checked and good.get(session.sign_in) != session.user:
+                session.close(SIGNED_OUT, "signed out or changed")
                 self._remove(session)
+
+    @property
+    def sign_ins(self) -> frozenset[bytes]:
+        """The sign-ins of all browsers that are connected."""
+        return frozenset(session.sign_in for own in self._live.values() for session in own.values())
 
     @property
     def connected(self) -> int:

@@ -25,7 +25,7 @@ from websockets.server import ServerProtocol
 
 from agent_ui.auth import Auth, SignedIn
 from agent_ui.caller import caller
-from agent_ui.hub import BAD_FRAME, NOT_SIGNED_IN, SIGNED_OUT, PopHub, PushSession
+from agent_ui.hub import BAD_FRAME, NOT_SIGNED_IN, PopHub, PushSession
 from agent_ui.messages import Ack, ClientMessage, Resume
 from agent_ui.settings import UiSettings
 from crm_core.errors import StoreUnavailable
@@ -130,9 +130,12 @@ class PushConnection(ServerConnection):
 class PushServer:
     """The open port. `close` then `wait_closed` end it."""
 
-    def __init__(self, server: Server, waiting: set[FirstRequest]) -> None:
+    def __init__(
+        self, server: Server, waiting: set[FirstRequest], recheck: asyncio.Task[None]
+    ) -> None:
         self._server = server
         self._waiting = waiting
+        self._recheck = recheck
 
     @property
     def port(self) -> int:
@@ -141,12 +144,14 @@ class PushServer:
 
     def close(self) -> None:
         """Accept nothing more, and close the websockets with 1001."""
+        self._recheck.cancel()
         self._server.close()
         for first in list(self._waiting):
             first.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def wait_closed(self) -> None:
         """Wait until all connections are closed; the HTTP server must have closed its own."""
+        await asyncio.wait([self._recheck])
         await self._server.wait_closed()
 
 
@@ -184,7 +189,10 @@ async def listen(
         # websockets asks for a class, and only ever calls it: "a wrapper or a subclass".
         create_connection=cast("type[ServerConnection]", first_request),
     )
-    return PushServer(server, waiting)
+    recheck = asyncio.create_task(  # noqa: TID251 - `PushServer.close` ends it
+        push.recheck(), name="push recheck"
+    )
+    return PushServer(server, waiting, recheck)
 
 
 class _Push:
@@ -240,7 +248,6 @@ class _Push:
                 parts = [
                     tasks.create_task(self._read(connection, session), name="push reader"),
                     tasks.create_task(self._write(connection, session), name="push writer"),
-                    tasks.create_task(self._recheck(session, signed_in), name="push recheck"),
                     tasks.create_task(session.closing.wait(), name="push closing"),
                 ]
                 await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -280,20 +287,23 @@ class _Push:
         except ConnectionClosed:
             return
 
-    async def _recheck(self, session: PushSession, signed_in: SignedIn) -> None:
-        """Close the socket when the sign-in ends elsewhere, expires, or the user changes.
+    async def recheck(self) -> None:
+        """Close sockets whose sign-in ends elsewhere or expires, or whose user changes.
 
         The open page counts as use of the session.
         """
         while True:
             await asyncio.sleep(self._limits.recheck_s)
-            try:
-                now = await self._auth.check(signed_in.token_sha256)
-            except StoreUnavailable:
+            if not (sign_ins := self._hub.sign_ins):
                 continue
-            if now is None or now.user != signed_in.user:
-                session.close(SIGNED_OUT, "signed out or changed")
-                return
+            try:
+                good = await self._auth.still_signed_in(sign_ins)
+            except StoreUnavailable:
+                continue  # nobody is signed out because the database is away
+            except Exception:
+                log.exception("could not check who is still signed in")
+                continue
+            self._hub.keep_signed_in(sign_ins, good)
 
 
 class _Allowance:

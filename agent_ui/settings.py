@@ -42,8 +42,8 @@ class PushLimits(BaseModel):
     sockets_per_user: int = Field(default=8, ge=1)
     client_frames_per_s: float = Field(default=20.0, gt=0)
     client_frame_bytes: int = Field(default=16 * 1024, ge=1024)
-    recheck_s: float = Field(default=30.0, gt=0)
-    """How often an open socket's sign-in is checked against the database."""
+    recheck_s: float = Field(default=3.0, gt=0)
+    """How often the sign-ins of all open sockets are checked against the database, in one query."""
     close_s: float = Field(default=5.0, gt=0)
     """How long a browser may take to answer a close before it is cut off."""
 

@@ -178,3 +178,47 @@ async def test_a_broken_hash_is_a_wrong_password() -> None:
 async def test_a_made_up_token_is_nobody(token: str) -> None:
     async with gate() as g:
         assert await g.auth.who(token) is None
+
+
+async def test_open_pages_keep_their_sessions_and_learn_of_changes() -> None:
+    async with gate(idle_hours=1) as g:
+        first, _ = await g.auth.sign_in("ayse", "right", address="1.1.1.1")
+        second, _ = await g.auth.sign_in("ayse", "right", address="1.1.1.1")
+        tokens = [token_hash(first), token_hash(second), b"made up"]
+        assert await g.auth.still_signed_in(tokens) == dict.fromkeys(tokens[:2], g.user)
+        g.now += timedelta(minutes=40)
+        assert await g.auth.still_signed_in(tokens[:1]) == {tokens[0]: g.user}
+        g.now += timedelta(minutes=40)
+        assert await g.auth.still_signed_in(tokens) == {tokens[0]: g.user}, "the other was idle"
+        async with g.store.begin() as uow:
+            changed = await uow.users.change(g.user.id, team="sales")
+            await uow.commit()
+        assert await g.auth.still_signed_in(tokens) == {tokens[0]: changed}
+        async with g.store.begin() as uow:
+            await uow.users.change(g.user.id, active=False)
+            await uow.commit()
+        assert await g.auth.still_signed_in(tokens) == {}
+
+
+async def test_tries_at_the_same_time_are_counted_too() -> None:
+    async with gate(failures_per_login_and_address=3) as g:
+        results = await asyncio.gather(*(g.try_("wrong") for _ in range(8)))
+        assert sorted(results) == ["bad_credentials"] * 3 + ["too_many_tries"] * 5
+
+
+async def test_people_who_sign_in_at_the_same_time_do_not_lock_each_other_out() -> None:
+    async with gate(failures_per_address=5) as g:
+        for _ in range(5):
+            assert await asyncio.gather(*(g.try_() for _ in range(4))) == ["in"] * 4
+
+
+@pytest.mark.parametrize("network", ["2001:db8:0:1::", "::ffff:10.0.0.1"])
+async def test_one_who_has_a_whole_network_is_one(network: str) -> None:
+    """A provider gives each line 2 to the power of 64 addresses of IPv6."""
+    async with gate(failures_per_address=3) as g:
+        for number in range(3):
+            at = f"{network}{number + 1:x}" if network.endswith("::") else network
+            assert await g.try_(login=f"nobody{number}", at=at) == "bad_credentials"
+        at = f"{network}ffff" if network.endswith("::") else "10.0.0.1"
+        assert await g.try_(at=at) == "too_many_tries"
+        assert await g.try_(at="2001:db8:0:2::1") == "in"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from crm_core.model import Role, UserId
+from crm_core.model import User
 from crm_core.notices import Noticed, PopShown, PopState, PopUpdated
 
 from .conftest import OpenScene
@@ -24,6 +25,13 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 - the server sends no event for this
             await asyncio.sleep(0.005)
+
+
+async def change(scene: Scene, login: str, **fields: Any) -> None:
+    """As `santral user change` does in another process."""
+    async with scene.store.begin() as uow:
+        await uow.users.change(scene.users[login].id, **fields)
+        await uow.commit()
 
 
 async def test_a_phone_rings_and_the_page_has_the_card(scene: Scene) -> None:
@@ -253,9 +261,45 @@ async def test_a_sign_in_that_ends_elsewhere_closes_its_sockets(open_scene: Open
 async def test_a_changed_role_closes_the_sockets(open_scene: OpenScene) -> None:
     async with open_scene(push={"recheck_s": 0.05}) as scene, scene.page("ayse") as page:
         await page.until("snapshot")
-        id_ = scene.users["ayse"].id
-        scene.store.tables.users[UserId(id_)] = replace(scene.users["ayse"], role=Role.ADMIN)
+        await change(scene, "ayse", role="admin")
         assert await page.closed() == 4004
+
+
+async def test_who_is_no_longer_active_is_off_at_once_and_others_stay(
+    open_scene: OpenScene,
+) -> None:
+    async with (
+        open_scene(push={"recheck_s": 0.05}) as scene,
+        scene.page("ayse") as page,
+        scene.page("boris") as other,
+    ):
+        await page.until("snapshot")
+        await other.until("snapshot")
+        await change(scene, "ayse", active=False)
+        assert await page.closed() == 4004
+        scene.hub.publish(Noticed(code="still here"))
+        assert (await other.frame())["code"] == "still here"
+
+
+async def test_nobody_is_signed_out_because_the_database_is_away(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(push={"recheck_s": 0.02}) as scene, scene.page("ayse") as page:
+        await page.until("snapshot")
+        checks: list[bool] = []
+        check = scene.server.auth.still_signed_in
+
+        async def counted(tokens: Collection[bytes]) -> dict[bytes, User]:
+            checks.append(scene.store.unavailable)
+            return await check(tokens)
+
+        monkeypatch.setattr(scene.server.auth, "still_signed_in", counted)
+        scene.store.unavailable = True
+        await until(lambda: checks.count(True) >= 2)
+        scene.store.unavailable = False
+        await until(lambda: checks.count(False) >= 2)
+        scene.hub.publish(Noticed(code="still here"))
+        assert (await page.frame())["code"] == "still here"
 
 
 async def test_too_many_sockets_of_one_user_replace_the_oldest(open_scene: OpenScene) -> None:
