@@ -55,6 +55,7 @@ class Inbox:
 
     def __init__(self, capacity: int) -> None:
         self.capacity: Final = capacity
+        self._half: Final = capacity // 2
         self._items: deque[_Item] = deque()
         self._changed = asyncio.Event()
         self._drained = asyncio.Event()
@@ -71,9 +72,10 @@ class Inbox:
 
     def put(self, item: _Item) -> None:
         """Add an item. It is up to the caller to look whether there is room."""
+        if not self._items:
+            self._changed.set()
         self._items.append(item)
-        self._changed.set()
-        if len(self._items) > self.capacity // 2:
+        if len(self._items) > self._half:
             self._drained.clear()
 
     def close(self) -> None:
@@ -89,7 +91,7 @@ class Inbox:
             self._changed.clear()
             await self._changed.wait()
         item = self._items.popleft()
-        if len(self._items) <= self.capacity // 2:
+        if len(self._items) == self._half:
             self._drained.set()
         return item
 
@@ -229,13 +231,12 @@ class AmiSource(Link):
     # --- the reader ---
 
     def _take(self, raw: bytes, number: int, received_ns: int) -> None:
+        if not wanted(raw):
+            return
         name = event_name(raw)
-        if name in _ONLY_IN_LISTS:
-            return  # a late item of a list that nobody waits for any more
         if name in _MILESTONES:
             self._milestone(name, raw, number, received_ns)
-            return
-        if wanted(raw):
+        elif name not in _ONLY_IN_LISTS:  # a late item of a list that nobody waits for any more
             self._queue((raw, number, received_ns))
 
     def _take_item(self, raw: bytes, number: int, received_ns: int) -> None:
