@@ -117,8 +117,9 @@ def demo(port: int) -> None:
     """A whole contact center on this machine: made-up customers, calls and mails."""
     try:
         from config.demo import run as run_demo  # noqa: PLC0415 - needs the extra
+
+        run_demo(port)
     except ModuleNotFoundError as error:
-        if error.name in ("mail_devel", "pymap"):
+        if (error.name or "").partition(".")[0] in ("mail_devel", "pymap"):
             fail("the demo's mail server is not installed: pip install 'santral[demo]'")
         raise
-    run_demo(port)

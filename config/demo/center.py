@@ -37,7 +37,7 @@ from crm_core.model import (
     UserId,
 )
 from crm_core.phone import PhoneRules, normalise
-from crm_core.ports import ContactDraft, NewTouch, Store
+from crm_core.ports import ContactDraft, NewTouch
 from crm_core.touches import match_party
 from cti.settings import PbxSettings
 from mail.settings import MailboxSettings
@@ -112,7 +112,8 @@ async def run_center(port: int, *, stop: asyncio.Event) -> None:
         mailbox = await stack.enter_async_context(serve_mailbox())
         settings = _settings(directory, port, pbx, mailbox)
         app = await stack.enter_async_context(running(settings, stop=stop))
-        desk, board = await _fill(app, people, draw)
+        desk, board = await _fill(app, people)
+        await _remember(app, _first_callers(people), draw)
         ui = app.ui
         links = {user: await ui.auth.make_link(user) for user in (desk, board)}
         click.echo(f"Agent desk: {ui.url}/signin/{links[desk]}")
@@ -123,6 +124,7 @@ async def run_center(port: int, *, stop: asyncio.Event) -> None:
             playing = [
                 tasks.create_task(_calls(pbx, app, people, draw), name="demo calls"),
                 tasks.create_task(_mails(mailbox, people, draw), name="demo mails"),
+                tasks.create_task(_remember_the_rest(app, people, draw), name="demo history"),
             ]
             await stop.wait()
             for task in playing:
@@ -160,10 +162,8 @@ def _settings(directory: Path, port: int, pbx: DemoPbx, mailbox: DemoMailbox) ->
     )
 
 
-async def _fill(
-    app: App, people: Sequence[ContactDraft], draw: random.Random
-) -> tuple[UserId, UserId]:
-    """Bring in customers, users and some history; returns the desk's user and the supervisor."""
+async def _fill(app: App, people: Sequence[ContactDraft]) -> tuple[UserId, UserId]:
+    """Bring in customers and users; returns the desk's user and the supervisor."""
     async with app.store.begin() as uow:
         users = [
             await uow.users.add(
@@ -181,21 +181,34 @@ async def _fill(
         await uow.contacts.upsert_many(list(people))
         await uow.commit()
     app.directory.replace([*users, supervisor])
-    await _remember(app.store, people, [(user.id, user.name) for user in users], draw)
     return users[0].id, supervisor.id
 
 
-async def _remember(
-    store: Store,
-    people: Sequence[ContactDraft],
-    agents: Sequence[tuple[UserId, str]],
-    draw: random.Random,
-) -> None:
-    """Some history for the customers who will call, over the last three months."""
+def _callers(people: Sequence[ContactDraft]) -> Sequence[ContactDraft]:
+    """The customers who will call and write: enough of them, and some come again."""
+    return people[: len(people) // 4]
+
+
+def _first_callers(people: Sequence[ContactDraft]) -> list[ContactDraft]:
+    """Those of whom the first caller is one."""
+    return [person for person in _callers(people) if person.tier]
+
+
+async def _remember_the_rest(app: App, people: Sequence[ContactDraft], draw: random.Random) -> None:
+    """Write the history of all others while you look around, in steps that hold nobody up."""
+    rest = [person for person in _callers(people) if not person.tier]
+    for start in range(0, len(rest), 10):
+        await _remember(app, rest[start : start + 10], draw)
+        await asyncio.sleep(0.1)
+
+
+async def _remember(app: App, people: Sequence[ContactDraft], draw: random.Random) -> None:
+    """Some history of these customers over the last three months."""
     now = datetime.now(UTC)
     subjects = ("Invoice", "Delivery", "Contract", "Password", "Complaint")
-    async with store.begin() as uow:
-        for index, person in enumerate(people[: len(people) // 4]):
+    agents = [user for user in app.directory.all() if user.role is Role.AGENT]
+    async with app.store.begin() as uow:
+        for person in people:
             for number in range(draw.randint(1, 4)):
                 phone = draw.random() < 0.7
                 kind = PointKind.PHONE if phone else PointKind.EMAIL
@@ -212,14 +225,14 @@ async def _remember(
                     outcome = Outcome.ANSWERED if talked else Outcome.ABANDONED
                 touch, _ = await uow.touches.open(
                     NewTouch(
-                        key=f"demo:{index}:{number}",
+                        key=f"demo:{person.external_id}:{number}",
                         medium=Medium.PHONE if phone else Medium.EMAIL,
                         direction=Direction.INBOUND,
                         outcome=outcome,
                         at=at,
                         party=party,
                         match=match,
-                        agent=agent[0] if agent else None,
+                        agent=agent.id if agent else None,
                         team=TEAM,
                         subject="support" if phone else draw.choice(subjects),
                         ended_at=at + timedelta(minutes=3),
@@ -227,9 +240,7 @@ async def _remember(
                     )
                 )
                 if agent:
-                    await uow.touches.change(
-                        touch.id, agent_name=agent[1], talk_s=float(draw.randint(20, 600))
-                    )
+                    await uow.touches.change(touch.id, talk_s=float(draw.randint(20, 600)))
         await uow.commit()
 
 
@@ -302,11 +313,11 @@ def _somebody(people: Sequence[ContactDraft], draw: random.Random, *, first: boo
     dice = draw.random()
     if not first and dice < 0.12:
         return _Caller(number=f"0212000{draw.randint(9000, 9999)}", name="")
-    known = people[: len(people) // 4]
+    known = _callers(people)
     if not first and dice < 0.25:
         shared = [p for person in known for p in person.points if p.shared]
         return _Caller(number=draw.choice(shared).value, name="")
-    person = draw.choice([p for p in known if p.tier] if first else known)
+    person = draw.choice(_first_callers(people) if first else known)
     number = next(p.value for p in person.points if p.kind is PointKind.PHONE)
     # A trunk in Türkiye shows its own country's numbers in national form.
     return _Caller(number=f"0{number[3:]}" if number.startswith("+90") else number, name="")
@@ -315,4 +326,4 @@ def _somebody(people: Sequence[ContactDraft], draw: random.Random, *, first: boo
 async def _mails(mailbox: DemoMailbox, people: Sequence[ContactDraft], draw: random.Random) -> None:
     while True:
         await asyncio.sleep(MAIL_EVERY_S * draw.uniform(0.5, 1.5))
-        await mailbox.deliver(draw.choice(people[: len(people) // 4]), draw)
+        await mailbox.deliver(draw.choice(_callers(people)), draw)

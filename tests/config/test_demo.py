@@ -153,6 +153,21 @@ async def test_it_can_be_stopped_at_once(directory: Path) -> None:
         assert await running.stop() == 0
 
 
+async def test_it_says_what_it_needs_where_the_extra_is_not_installed(directory: Path) -> None:
+    hidden = "import sys; sys.modules['mail_devel'] = None\n"
+    process = await asyncio.create_subprocess_exec(
+        *(SANTRAL[0], "-c", hidden + SANTRAL[2], "demo", "--port", "0"),
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(directory / "tmp")},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert "pip install 'santral[demo]'" in error.decode()
+    assert "Traceback" not in error.decode()
+
+
 def test_its_customers_are_the_same_in_each_run_and_reach_nobody() -> None:
     people = list(customers())
     assert people == list(customers())
