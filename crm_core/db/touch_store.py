@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -153,7 +153,7 @@ class SqlTouches:
         if visible is None:
             statement = select(history).where(*wanted)
         elif one_persons:
-            statement = select(history).where(*wanted, or_(*visible))
+            statement = select(history).where(*wanted, or_(*(way.holds for way in visible)))
         else:
             statement = _newest_of_each(visible, wanted, limit + 1)
         statement = statement.order_by(_columns.at.desc(), _columns.id.desc())
@@ -188,34 +188,46 @@ def _behind(cursor: str) -> ColumnElement[bool]:
     )
 
 
-def _visible(teams: Sequence[str] | None, user: UserId | None) -> list[ColumnElement[bool]] | None:
-    """The ways in which a touch may be visible, each with an index; None if all are."""
+class _Way(NamedTuple):
+    """A way in which a touch may be visible."""
+
+    holds: ColumnElement[bool]
+    in_order: bool = True
+    """Whether an index has its touches in the order of time."""
+
+
+def _visible(teams: Sequence[str] | None, user: UserId | None) -> list[_Way] | None:
+    """The ways in which a touch may be visible; None if all are."""
     if teams is None and user is None:
         return None
-    ways: list[ColumnElement[bool]] = [_columns.team == team for team in teams or ()]
+    ways = [_Way(_columns.team == team) for team in teams or ()]
     if user is not None:
-        ways.append(_columns.agent_id == user)
-        ways.append(_columns.contact_id.in_(select(contact.c.id).where(contact.c.owner_id == user)))
-    return ways or [false()]
+        owned = select(contact.c.id).where(contact.c.owner_id == user)
+        ways.append(_Way(_columns.agent_id == user))
+        ways.append(_Way(_columns.contact_id.in_(owned), in_order=False))
+    return ways or [_Way(false())]
 
 
 def _newest_of_each(
-    ways: Sequence[ColumnElement[bool]], wanted: Sequence[ColumnElement[bool]], limit: int
+    ways: Sequence[_Way], wanted: Sequence[ColumnElement[bool]], limit: int
 ) -> Select[Any]:
     """The newest touches of each way, as many as one page needs.
 
     An OR over the ways would walk through the whole history in the order of time until enough of
     them are found, which may be never. Each way alone is answered from its index.
     """
-    newest = [
-        select(_columns.id)
-        .where(way, *wanted)
-        .order_by(_columns.at.desc(), _columns.id.desc())
-        .limit(limit)
-        .subquery()
-        for way in ways
-    ]
-    return select(history).where(_columns.id.in_(union(*(select(each.c.id) for each in newest))))
+    newest: list[Select[Any]] = []
+    for way in ways:
+        found = select(_columns.id, _columns.at).where(way.holds, *wanted)
+        if not way.in_order:
+            # OFFSET 0 keeps PostgreSQL from walking through all touches in the order of time,
+            # in the hope that enough of them are of a customer of somebody who has none.
+            every = found.offset(0).subquery()
+            found = select(every.c.id, every.c.at)
+        at, id_ = found.selected_columns.at, found.selected_columns.id
+        page = found.order_by(at.desc(), id_.desc()).limit(limit).subquery()
+        newest.append(select(page.c.id))
+    return select(history).where(_columns.id.in_(union(*newest)))
 
 
 def _name_of(agent: object) -> ColumnElement[str]:
