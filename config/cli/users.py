@@ -73,12 +73,8 @@ def add(
     settings = settings_of(config_path)
     if not login.strip() or login != login.strip():
         raise click.BadParameter("must not be empty or have blanks around it", param_hint="LOGIN")
-    if settings.teams and team and team not in settings.teams:
-        raise click.BadParameter(
-            f"there is no team {team!r} in the settings; there are {', '.join(settings.teams)}",
-            param_hint="--team",
-        )
-    ends = [_phone(text, settings) for text in phones]
+    _check_team(team, settings)
+    ends = [_phone(text, settings, "--phone") for text in phones]
     password = None if no_password else _password(from_stdin=password_stdin)
     password_hash = None if password is None else hash_password(password)
 
@@ -99,6 +95,78 @@ def add(
 
     created = run(create)
     click.echo(f"created {created.role} {created.login}")
+
+
+@user.command("change")
+@click.argument("login")
+@click.option("--name", help="Shown to others.")
+@click.option("--role", type=click.Choice(["agent", "supervisor", "admin"]))
+@click.option("--team", help='Whose missed calls and mails the user sees; "" is none.')
+@click.option("--language", type=click.Choice(["en", "tr", "ru"]))
+@click.option("--email")
+@click.option(
+    "--add-phone",
+    "add_phones",
+    multiple=True,
+    metavar="PBX:ENDPOINT",
+    help="One more phone, as main:PJSIP/1001. May be given several times.",
+)
+@click.option(
+    "--remove-phone",
+    "remove_phones",
+    multiple=True,
+    metavar="PBX:ENDPOINT",
+    help="A phone that is no longer theirs. May be given several times.",
+)
+@click.option(
+    "--active/--inactive",
+    default=None,
+    help="Who is inactive is signed out and cannot sign in; the history stays.",
+)
+@CONFIG_OPTION
+def change(
+    *,
+    login: str,
+    name: str | None,
+    role: str | None,
+    team: str | None,
+    language: str | None,
+    email: str | None,
+    add_phones: tuple[str, ...],
+    remove_phones: tuple[str, ...],
+    active: bool | None,
+    config_path: Path | None,
+) -> None:
+    """Change a user; what is not given stays. Open pages of the user start anew."""
+    settings = settings_of(config_path)
+    if name is not None and not name.strip():
+        raise click.BadParameter("must not be empty", param_hint="--name")
+    _check_team(team, settings)
+    more = [_phone(text, settings, "--add-phone") for text in add_phones]
+    # The PBX of a phone to remove may be in the settings no longer.
+    less = [_phone(text, None, "--remove-phone") for text in remove_phones]
+    plain = (name, role, team, language, email, active)
+    if not (more or less or any(value is not None for value in plain)):
+        raise click.UsageError("nothing to change: give at least one option")
+
+    async def write() -> User:
+        async with open_database(settings) as store, store.begin() as uow:
+            found = await _user(uow, login)
+            changed = await uow.users.change(
+                found.id,
+                name=name,
+                role=role,
+                team=team,
+                language=language,
+                email=email,
+                active=active,
+                add_phones=more,
+                remove_phones=less,
+            )
+            await uow.commit()
+            return changed
+
+    say(f"changed: {_in_one_line(run(write))}")
 
 
 @user.command("list")
@@ -128,8 +196,13 @@ def list_users(as_json: bool, config_path: Path | None) -> None:
                 }
             )
         else:
-            parts = [each.login, each.role, each.name, each.team, " ".join(phones)]
-            say("\t".join(parts) + ("" if each.active else "\t(inactive)"))
+            say(_in_one_line(each))
+
+
+def _in_one_line(user: User) -> str:
+    phones = " ".join(f"{phone.pbx}:{phone.name}" for phone in user.phones)
+    parts = [user.login, user.role, user.name, user.team, phones]
+    return "\t".join(parts) + ("" if user.active else "\t(inactive)")
 
 
 @user.command("password")
@@ -172,6 +245,8 @@ def link(login: str, config_path: Path | None) -> None:
         async with open_database(settings) as store:
             async with store.begin() as uow:
                 found = await _user(uow, login)
+            if not found.active:
+                fail(f"{found.login} is inactive: santral user change {found.login} --active")
             with Auth(store, settings.web.sign_in) as auth:
                 return await auth.make_link(found.id)
 
@@ -199,17 +274,26 @@ def _address(settings: Settings) -> str:
     )
 
 
-def _phone(text: str, settings: Settings) -> tuple[str, str]:
+def _check_team(team: str | None, settings: Settings) -> None:
+    if settings.teams and team and team not in settings.teams:
+        raise click.BadParameter(
+            f"there is no team {team!r} in the settings; there are {', '.join(settings.teams)}",
+            param_hint="--team",
+        )
+
+
+def _phone(text: str, settings: Settings | None, option: str) -> tuple[str, str]:
+    """The PBX and the endpoint; the PBX must be in the settings, if any are."""
     pbx, colon, endpoint = text.partition(":")
     if not colon or not pbx or "/" not in endpoint:
         raise click.BadParameter(
-            f"{text!r} is not of the form PBX:ENDPOINT, as main:PJSIP/1001", param_hint="--phone"
+            f"{text!r} is not of the form PBX:ENDPOINT, as main:PJSIP/1001", param_hint=option
         )
-    names = [each.name for each in settings.pbx]
+    names = [each.name for each in settings.pbx] if settings else []
     if names and pbx not in names:
         raise click.BadParameter(
             f"there is no PBX {pbx!r} in the settings; there are {', '.join(names)}",
-            param_hint="--phone",
+            param_hint=option,
         )
     return pbx, endpoint
 

@@ -180,6 +180,43 @@ def test_the_password_is_typed_twice(santral: Santral) -> None:
     assert PASSWORD not in result.output
 
 
+def test_a_user_is_changed(santral: Santral) -> None:
+    santral("user", "add", "ece", "--no-password", "--phone", "main:PJSIP/1001")
+    santral("user", "add", "can", "--no-password", "--phone", "main:PJSIP/1002")
+    santral(
+        *("user", "change", "ECE", "--name", "Ece Yıldız", "--role", "supervisor", "--team", "a"),
+        *("--remove-phone", "main:PJSIP/1001", "--add-phone", "main:PJSIP/1003"),
+    )
+    ece = lines_of(santral("user", "list", "--json"))[0]
+    assert ece == {
+        "login": "ece",
+        "name": "Ece Yıldız",
+        "role": "supervisor",
+        "team": "a",
+        "language": "en",
+        "email": "",
+        "phones": ["main:PJSIP/1003"],
+        "active": True,
+    }
+    taken = santral("user", "change", "ece", "--add-phone", "main:PJSIP/1002", code=1)
+    assert "belongs to somebody else" in taken.stderr
+    none = santral("user", "change", "ece", "--remove-phone", "main:PJSIP/1", code=1)
+    assert "'ece' has no phone 'PJSIP/1'" in none.stderr
+    assert "there is no user" in santral("user", "change", "eve", "--team", "", code=1).stderr
+    assert "nothing to change" in santral("user", "change", "ece", code=2).stderr
+    santral("user", "change", "ece", "--name", " ", code=2)
+    santral("user", "change", "ece", "--add-phone", "1001", code=2)
+    assert lines_of(santral("user", "list", "--json"))[0] == ece
+
+
+def test_a_user_who_left_is_inactive_and_may_come_back(santral: Santral) -> None:
+    santral("user", "add", "ece", "--no-password")
+    assert "(inactive)" in santral("user", "change", "ece", "--inactive").stdout
+    assert "is inactive" in santral("user", "link", "ece", code=1).stderr
+    assert "(inactive)" not in santral("user", "change", "ece", "--active").stdout
+    santral("user", "link", "ece")
+
+
 @pytest.mark.parametrize(
     "args",
     [
