@@ -11,13 +11,13 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from cti.ami.codec import decode, decode_headers
-from cti.ami.events import AmiEvent, Malformed
+from cti.ami.events import AmiEvent, LinkLost, Malformed, SnapshotBegun, SnapshotEnded
 from cti.ami.framing import Framer
 from cti.ami.link import open_connection
 from cti.ami.protocol import AmiConnection
@@ -25,6 +25,9 @@ from cti.settings import PbxSettings
 
 _CHUNK: Final = 64 * 1024
 _GZIP: Final = b"\x1f\x8b"
+_MARK: Final = b"Event: SantralRecorder\r\n"
+_NEW_SESSION: Final = b"\r\nMark: session"
+_LISTED: Final = b"Event: CoreShowChannelsComplete\r\n"
 
 
 def read_trace(source: str | Path | BinaryIO) -> Iterator[AmiEvent]:
@@ -162,18 +165,39 @@ def _prepended(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _raw_events(chunks: Iterator[bytes]) -> Iterator[AmiEvent]:
     framer = Framer(lenient=True)
-    number = 0
-    for chunk in chunks:
-        for raw in framer.feed(chunk):
-            number += 1
-            event = decode(raw, number)
-            if event is not None:
-                yield event
-    last = framer.rest()
-    if last and (event := decode(last, number + 1)) is not None:
-        yield event
+
+    def messages() -> Iterator[bytes]:
+        for chunk in chunks:
+            yield from framer.feed(chunk)
+        if last := framer.rest():
+            yield last
+
+    yield from events_of(messages())
     for _ in range(framer.oversized):
-        yield Malformed(name="", reason="a message was too long", seq=number)
+        yield Malformed(name="", reason="a message was too long")
+
+
+def events_of(messages: Iterable[bytes]) -> Iterator[AmiEvent]:
+    """Yield the events of messages as they came.
+
+    Where the flight recorder (`cti.flight`) marked a new connection or a gap, they are what a
+    consumer of `AmiSource` would have got there: the link lost, then all channels that there are.
+    """
+    listing = False
+    for number, raw in enumerate(messages, 1):
+        if raw.startswith(_MARK):
+            if listing:
+                listing = False
+                yield SnapshotEnded(complete=False, seq=number)
+            yield LinkLost(reason="something is missing in the recording", seq=number)
+            if _NEW_SESSION in raw:
+                listing = True
+                yield SnapshotBegun(seq=number)
+        elif listing and raw.startswith(_LISTED):
+            listing = False
+            yield SnapshotEnded(complete=True, seq=number)
+        elif (event := decode(raw, number)) is not None:
+            yield event
 
 
 def _json_events(chunks: Iterator[bytes]) -> Iterator[AmiEvent]:

@@ -18,6 +18,11 @@ _HOLDING: Final = b"\r\nBridgeTechnology: holding_bridge"
 """Channels in such a bridge only wait side by side, as in a parking lot."""
 
 
+LANDMARK: Final = "~"
+"""Stands in the index for messages that are about every call."""
+_LANDMARKS: Final = (b"Event: SantralRecorder\r\n", b"Event: CoreShowChannelsComplete\r\n")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ids:
     """What a message speaks of."""
@@ -58,11 +63,24 @@ def ids_of(message: bytes) -> Ids | None:
     )
 
 
+def is_landmark(message: bytes) -> bool:
+    """Tell whether a message says that something was missed, or that all channels were listed."""
+    return message.startswith(_LANDMARKS)
+
+
 class Groups:
     """Ids that belong together, as far as the messages seen show it."""
 
     def __init__(self) -> None:
         self._of: dict[str, set[str]] = {}
+
+    def note(self, message: bytes) -> None:
+        """Note what a message shows."""
+        ids = ids_of(message)
+        if ids is not None:
+            self.add(ids.together)
+        elif is_landmark(message):
+            self.add((LANDMARK,))
 
     def add(self, together: Iterable[str]) -> None:
         """Note that these ids belong together."""

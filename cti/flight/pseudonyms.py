@@ -40,6 +40,7 @@ _NOBODY: Final = frozenset(
         "withheld",
         "unavailable",
         "asterisk",
+        "external_replaces",  # the extension to which a REFER to another PBX leads
     }
 )
 """What stands in place of a number or a name when there is none, or it may not be shown."""

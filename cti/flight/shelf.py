@@ -3,8 +3,9 @@
 A segment `20261124T210000.000000Z.ami.gz` holds what a PBX sent in one hour (or less, if it is
 much), as gzip members that can be read one by one; each begins with a whole message. `zcat` prints
 it, `santral replay` reads it. Beside it lies `….index`: a line of JSON for each member, with the
-ids of the channels in it, grouped as they belong together. The member that is being written has
-none yet: its messages are looked through instead, so a crash makes nothing unfindable.
+ids of the channels in it, grouped as they belong together, and `~` if it tells that something was
+missed. The member that is being written has none yet: its messages are looked through instead, so a
+crash makes nothing unfindable.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from cti.flight.ids import Groups, ids_of
+from cti.flight.ids import Groups
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +110,7 @@ class Segment:
         last = Member(self.path, end, None)
         found = Groups()
         for message in last.messages():
-            if (ids := ids_of(message)) is not None:
-                found.add(ids.together)
+            found.note(message)
         yield last, found
 
     def drop(self) -> None:
@@ -274,8 +274,7 @@ class _Writer:
 
     def write(self, messages: bytes) -> None:
         for message in messages.split(END):
-            if (ids := ids_of(message)) is not None:
-                self._groups.add(ids.together)
+            self._groups.note(message)
         self._put(self._packer.compress(messages))
         self._bytes += len(messages)
         self._unflushed = True

@@ -16,14 +16,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cti.ami.codec import decode
-from cti.flight.ids import Ids, ids_of
+from cti.ami.traces import events_of
+from cti.flight.ids import LANDMARK, Ids, ids_of, is_landmark
 from cti.flight.pseudonyms import pseudonymised
 from cti.flight.shelf import END, Member, Segment, segments_in
 from cti.model import Anomaly, Call, CallId, CallsMerged
 from cti.tracker import CallTracker, EndpointRules
 
 _KEY: Final = "pseudonyms.key"
+_LISTED: Final = b"Event: CoreShowChannelsComplete"
+_LIST_ITEM: Final = b"Event: CoreShowChannel\r\n"
+_SESSION: Final = b"\r\nMark: session"
 
 
 def messages_of_call(
@@ -44,26 +47,70 @@ def messages_of_call(
     wanted = call.removeprefix(f"{pbx}:").partition("~")[0]
     near, members = _near(segments_in(directory), wanted)
     needles = [one.encode("utf-8", "replace") for one in near]
-    found: list[tuple[bytes, Ids]] = []
+    found: list[_Found] = []
     for member in members:
         for message in member.messages():
-            if not any(needle in message for needle in needles):
-                continue  # most of them, and this is quicker
-            ids = ids_of(message)
-            if ids is not None and not near.isdisjoint(ids.together):
-                found.append((message, ids))
-    channels = _channels_of(found, wanted, CallTracker(pbx, rules)) or near
+            if is_landmark(message):
+                found.append((message, _EVERY_CALL))
+            elif any(needle in message for needle in needles):  # quicker than to read all
+                ids = ids_of(message)
+                if ids is not None and not near.isdisjoint(ids.together):
+                    found.append((message, ids))
+    found = _without_other_lists(found)
+    channels, end = _channels_of(found, wanted, CallTracker(pbx, rules))
+    return _chosen(found, channels or near, end)
+
+
+_Found = tuple[bytes, Ids]
+_EVERY_CALL: Final = Ids(channels=(), bridges=())
+"""What a landmark speaks of."""
+
+
+def _without_other_lists(found: list[_Found]) -> list[_Found]:
+    """Leave out ends of lists that are not the first of their session: somebody else asked."""
+    kept = []
+    listing = False
+    for message, ids in found:
+        if message.startswith(_LISTED):
+            if listing:
+                kept.append((message, ids))
+            listing = False
+        else:
+            listing = listing or (ids is _EVERY_CALL and _SESSION in message)
+            kept.append((message, ids))
+    return kept
+
+
+def _chosen(found: list[_Found], channels: set[str], end: int) -> list[bytes]:
+    """Return the messages about these channels, and the landmarks that matter to them.
+
+    Args:
+        found: What may be.
+        channels: What is wanted.
+        end: Before which message the call is over: it may have ended while we were away, which
+            only the next list of all channels tells.
+
+    """
+    about = [any(not channels.isdisjoint(pair) for pair in ids.channels) for _, ids in found]
+    if True not in about:
+        return []
     bridges = {
         bridge
-        for _, ids in found
-        if any(not channels.isdisjoint(pair) for pair in ids.channels)
+        for (_, ids), ours in zip(found, about, strict=True)
+        if ours
         for bridge in ids.bridges
     }
+    first = about.index(True)
+    end = max(end, len(about) - about[::-1].index(True))
+    before = [at for at in range(first) if found[at][1] is _EVERY_CALL]
+    if before and found[first][0].startswith(_LIST_ITEM):
+        first = before[-1]  # the call was there before the connection
     return [
         message
-        for message, ids in found
-        if any(not channels.isdisjoint(pair) for pair in ids.channels)
+        for at, (message, ids) in enumerate(found)
+        if about[at]
         or (not ids.channels and not bridges.isdisjoint(ids.bridges))
+        or (ids is _EVERY_CALL and first <= at < end)
     ]
 
 
@@ -107,8 +154,9 @@ def _near(segments: list[Segment], wanted: str) -> tuple[set[str], list[Member]]
     known = {wanted}
     fresh = known
     members: dict[tuple[Path, int], Member] = {}
+    landmarks: dict[tuple[Path, int], Member] = {}
     while fresh:
-        quoted = [json.dumps(one) for one in fresh]
+        quoted = [json.dumps(one) for one in (*fresh, LANDMARK)]
         found: set[str] = set()
         for segment in segments:
             for member, groups in segment.members(
@@ -118,29 +166,39 @@ def _near(segments: list[Segment], wanted: str) -> tuple[set[str], list[Member]]
                     if not known.isdisjoint(group):
                         members[member.path, member.start] = member
                         found |= group
+                    elif LANDMARK in group:
+                        landmarks[member.path, member.start] = member
         fresh = found - known
-        known |= found
-    return (known, [members[place] for place in sorted(members)]) if members else (set(), [])
+        known = known | found
+    if not members:
+        return set(), []
+    first = min(members)
+    members |= {place: member for place, member in landmarks.items() if place > first}
+    return known, [members[place] for place in sorted(members)]
 
 
-def _channels_of(found: list[tuple[bytes, Ids]], wanted: str, tracker: CallTracker) -> set[str]:
+def _channels_of(found: list[_Found], wanted: str, tracker: CallTracker) -> tuple[set[str], int]:
     """Return the uniqueids and linkedids of the call that `wanted` was a part of in the end.
 
-    And of the calls with which it was in a conference: who they are is a part of it.
+    And before which message it is over.
+
+    The calls with which it was in a conference are included: who they are is a part of it.
     """
     calls: dict[CallId, Call] = {}
+    ends: dict[CallId, int] = {}
     linkedids: dict[str, set[str]] = {}
-    for number, (message, ids) in enumerate(found, 1):
+    for _, ids in found:
         for uniqueid, linkedid in ids.channels:
             if uniqueid and linkedid:
                 linkedids.setdefault(uniqueid, set()).add(linkedid)
-        event = decode(message, number)
-        for change in () if event is None else tracker.handle(event):
+    for event in events_of(message for message, _ in found):
+        for change in tracker.handle(event):
             if isinstance(change, Anomaly):
                 continue
             if isinstance(change, CallsMerged):
                 calls.pop(change.merged, None)
             calls[change.call.id] = change.call
+            ends[change.call.id] = event.seq if change.call.ended else len(found)
     calls |= {call.id: call for call in tracker.calls()}
     of_wanted = linkedids.get(wanted, set()) | {wanted}
     chosen = [call for call in calls.values() if not of_wanted.isdisjoint(call.linkedids)]
@@ -151,4 +209,5 @@ def _channels_of(found: list[tuple[bytes, Ids]], wanted: str, tracker: CallTrack
         if call in chosen or any(leg.channel in heard for leg in call.legs)
         for linkedid in call.linkedids
     }
-    return links | {one for one, shown in linkedids.items() if not links.isdisjoint(shown)}
+    channels = links | {one for one, shown in linkedids.items() if not links.isdisjoint(shown)}
+    return channels, max((ends.get(call.id, len(found)) for call in chosen), default=0)

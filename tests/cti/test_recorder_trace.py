@@ -73,6 +73,19 @@ def order(places: list[tuple[float, int, int]]) -> Iterator[tuple[float, int, in
         yield place, number, at
 
 
+def listed(*lines: bytes) -> bytes:
+    """What a PBX answers after a login: the channels that there are."""
+    items = (line.replace(b"Event: Newchannel", b"Event: CoreShowChannel") for line in lines)
+    return b"".join(
+        one + END
+        for one in (
+            b"Asterisk Call Manager/11.0.0\r\nResponse: Success",
+            *items,
+            b"Event: CoreShowChannelsComplete\r\nEventList: Complete",
+        )
+    )
+
+
 @cache
 def exported(directory: Path, call: str) -> list[bytes]:
     """The messages of a call."""
@@ -80,8 +93,11 @@ def exported(directory: Path, call: str) -> list[bytes]:
 
 
 def record(directory: Path, stream: bytes) -> None:
-    with FlightRecorder(Shelf(directory, keep=timedelta(days=7), max_bytes=64 << 20)) as recorder:
+    shelf = Shelf(directory, keep=timedelta(days=7), max_bytes=64 << 20)
+    # No PBX says so much at once: nothing is to be dropped.
+    with FlightRecorder(shelf, buffer_bytes=1 << 30) as recorder:
         write = recorder.begin()
+        write(listed())
         for at in range(0, len(stream), 1400):
             write(stream[at : at + 1400])
 
@@ -189,7 +205,9 @@ def test_without_a_recording_there_is_nothing(tmp_path: Path) -> None:
 def test_a_call_over_several_segments(tmp_path: Path, stories: list[Story]) -> None:
     (played,) = [one for one in stories if one.name == "transfer/attended_answered"]
     for at in range(0, len(played.messages), 10):
-        record(tmp_path, END.join(played.messages[at : at + 10]) + END)
+        shelf = Shelf(tmp_path, keep=timedelta(days=7), max_bytes=64 << 20)
+        shelf.write(END.join(played.messages[at : at + 10]) + END)
+        shelf.close()
     messages = messages_of_call(tmp_path, played.calls[0]["call"], pbx="pbx")
     assert replayed(written(messages, key=None)) == played.calls
 
@@ -241,3 +259,69 @@ def test_what_nobody_knows_is_hidden(stories: list[Story], directory: Path) -> N
     exported = written(messages, key=KEY).decode()
     assert f"Variable: SIPDOMAIN\r\nValue: {HIDDEN}" in exported
     assert "Variable: DIALSTATUS\r\nValue: ANSWER" in exported
+
+
+# --- calls over a gap -----------------------------------------------------------------------------
+
+
+def at_answer(played: Story) -> int:
+    """Where the story is when its two channels talk."""
+    at = [n for n, one in enumerate(played.messages) if one.startswith(b"Event: BridgeEnter")]
+    return at[1] + 1
+
+
+def in_two_sessions(directory: Path, before: list[bytes], after: bytes) -> None:
+    shelf = Shelf(directory, keep=timedelta(days=7), max_bytes=64 << 20)
+    with FlightRecorder(shelf) as recorder:
+        recorder.begin()(END.join(before) + END + b"Event: Newst")
+        recorder.begin()(after)
+
+
+def test_a_call_that_ended_while_we_were_away_has_ended(
+    stories: list[Story], tmp_path: Path
+) -> None:
+    (played,) = [one for one in stories if one.name == "inbound/answered"]
+    in_two_sessions(tmp_path, played.messages[: at_answer(played)], listed())
+    messages = messages_of_call(tmp_path, played.calls[0]["call"], pbx="pbx")
+    for key in (None, KEY):
+        (call,) = replayed(written(messages, key=key))
+        assert (call["ended"], call["talks"]) == (True, played.calls[0]["talks"])
+
+
+def test_a_call_that_goes_on_behind_a_gap_stays_the_same(
+    stories: list[Story], tmp_path: Path
+) -> None:
+    (played,) = [one for one in stories if one.name == "inbound/answered"]
+    at = at_answer(played)
+    born = [one for one in played.messages if one.startswith(b"Event: Newchannel")]
+    rest = END.join(played.messages[at:]) + END
+    in_two_sessions(tmp_path, played.messages[:at], listed(*born) + rest)
+    messages = messages_of_call(tmp_path, played.calls[0]["call"], pbx="pbx")
+    (call,) = replayed(written(messages, key=None))
+    assert call["ended"]
+    assert call["outcome"] == "answered"
+    assert [leg["uniqueid"] for leg in call["legs"]] == [
+        leg["uniqueid"] for leg in played.calls[0]["legs"]
+    ]
+
+
+def test_a_gap_after_the_call_is_no_part_of_it(stories: list[Story], tmp_path: Path) -> None:
+    (played,) = [one for one in stories if one.name == "inbound/answered"]
+    in_two_sessions(tmp_path, played.messages, listed())
+    messages = messages_of_call(tmp_path, played.calls[0]["call"], pbx="pbx")
+    assert not any(b"SantralRecorder" in message for message in messages)
+    assert replayed(written(messages, key=None)) == played.calls
+
+
+def test_a_call_that_was_there_before_us_begins_with_the_list(
+    stories: list[Story], tmp_path: Path
+) -> None:
+    (played,) = [one for one in stories if one.name == "inbound/answered"]
+    at = at_answer(played)
+    born = [one for one in played.messages if one.startswith(b"Event: Newchannel")]
+    in_two_sessions(tmp_path, [], listed(*born) + END.join(played.messages[at:]) + END)
+    messages = messages_of_call(tmp_path, played.calls[0]["call"], pbx="pbx")
+    (call,) = replayed(written(messages, key=None))
+    assert call["ended"]
+    assert call["anomalies"] == 0
+    assert len(call["legs"]) == 2
