@@ -149,8 +149,10 @@ def _may_pass(error: exc.DBAPIError) -> bool:
     if state is not None:
         return str(state).startswith(_TRY_AGAIN)
     if isinstance(error, exc.OperationalError):
-        # SQLite says with the same class that a table is missing, which no waiting heals.
-        return not str(error.orig).startswith(("no such", "near", "table", "incomplete"))
+        # SQLite says with the same class, and the general code, that a statement is wrong or too
+        # long: no waiting heals that, and whoever repeats it stands still for ever.
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        return code != sqlite3.SQLITE_ERROR or "no transaction is active" in str(error.orig)
     # From asyncpg: the connection was lost, or is not usable after that.
     return isinstance(error, exc.InterfaceError)
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from crm_core.cursors import time_cursor
 from crm_core.db import open_store
 from crm_core.db.schema import check, differences, migrate
+from crm_core.db.transaction import translated
 from crm_core.errors import Invalid, NotFound, StoreUnavailable
 from crm_core.model import ContactId, Direction, Medium, PointKind, UserId
 from crm_core.ports import NewEmail, UnitOfWork
@@ -197,6 +199,24 @@ async def test_a_terminated_connection_costs_one_unit(postgres_url: str) -> None
         _, created = await uow.touches.open(call("call:1"))
         assert created
         await uow.commit()
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM nothing",
+        "SELEC 1",
+        f"SELECT 1 WHERE '' LIKE '{'%' * 60_000}'",
+        f"SELECT {', '.join('1' * 3_000)}",
+    ],
+)
+async def test_a_statement_that_is_wrong_is_no_outage(sqlite_url: str, statement: str) -> None:
+    """An outage is waited for; nobody must wait for what never gets right."""
+    store = open_store(sqlite_url)
+    with pytest.raises(OperationalError), translated():
+        async with store.engine.connect() as connection:
+            await connection.exec_driver_sql(statement)
     await store.close()
 
 
