@@ -15,7 +15,7 @@ class MailError(Exception):
     """Something about a mailbox went wrong."""
 
 
-class ServerUnavailable(MailError):  # noqa: N818 - named by what happened
+class ServerUnavailable(MailError):
     """The mail server cannot be reached, went away or does not answer in time."""
 
     def __init__(self, message: str, *, throttled: bool = False) -> None:
@@ -28,11 +28,11 @@ class ProtocolSurprise(ServerUnavailable):
     """The server sent something that is not IMAP, or more than we are willing to hold."""
 
 
-class LoginRefused(MailError):  # noqa: N818 - named by what happened
+class LoginRefused(MailError):
     """The mail server does not let us in."""
 
 
-class CommandRefused(MailError):  # noqa: N818 - named by what happened
+class CommandRefused(MailError):
     """The mail server refused one command (NO or BAD)."""
 
     def __init__(self, message: str, *, code: str = "") -> None:
@@ -41,5 +41,5 @@ class CommandRefused(MailError):  # noqa: N818 - named by what happened
         """The response code in capitals, such as `NONEXISTENT`, or `""`."""
 
 
-class ParserUnavailable(MailError):  # noqa: N818 - named by what happened
+class ParserUnavailable(MailError):
     """The process that parses mails cannot be started."""
