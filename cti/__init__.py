@@ -5,4 +5,5 @@
 - `tracker`: events in, call changes out. Pure.
 - `queues`: the board of queues, members and agents. Pure.
 - `service`: call changes become touches and screen pops.
+- `flight`: what each PBX said in the last days, to look at a call again.
 """

@@ -45,6 +45,8 @@ _NOBODY: Final = frozenset(
 )
 """What stands in place of a number or a name when there is none, or it may not be shown."""
 
+_LONGEST: Final = 4096
+"""Characters. No value of Asterisk's own is longer."""
 _SHORT: Final = 6
 """Digits: fewer are an extension or a star code, not somebody's number."""
 _TAIL: Final = 7
@@ -113,6 +115,8 @@ class Pseudonyms:
     def _value(self, key: str, value: str, fields: dict[str, str]) -> str:
         if not value:
             return value
+        if len(value) > _LONGEST:
+            return HIDDEN
         lower = key.lower()
         if lower == "value" and "variable" in fields:
             if _SOUND.fullmatch(fields["variable"]):
@@ -158,7 +162,7 @@ class Pseudonyms:
         if plain.lower() in _NOBODY:
             return value
         if not any(character.isalpha() for character in plain):
-            return self.number(value)
+            return self._digits(value) if _count(value) >= _SHORT else value
         return self._words(plain, 2)
 
     def place(self, value: str) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cti.ami.codec import decode
@@ -203,6 +203,7 @@ def test_any_bytes_are_taken(messages: list[bytes]) -> None:
     assert len(pseudonymised(messages, KEY)) == len(messages)
 
 
+@example(";>")
 @given(
     st.text(st.characters(blacklist_characters="\r\n", blacklist_categories=["Cs"]), max_size=60)
 )
