@@ -19,6 +19,10 @@ KNOWN_WRONG: dict[str, str] = {
     "transfer/blind_no_answer_recalled": RECALLED,
     "transfer/blind_by_keys_busy_recalled": RECALLED,
     "park/timed_out_recalled": RECALLED,
+    "park/told_before_transfer_recalled": (
+        "two transfers, a park and a blind one, when ParkedCall comes before BlindTransfer;"
+        " and the recall is said to be answered"
+    ),
     "click_to_call/by_local_answered": BY_LOCAL,
     "click_to_call/by_local_customer_busy": (
         "direction, dialled number, role and outcome of an agent called through a Local channel"
