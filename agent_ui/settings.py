@@ -13,17 +13,32 @@ Network = IPv4Network | IPv6Network
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
+_YEAR_HOURS = 24.0 * 366
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
 def _origin(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.username is not None:
-        raise ValueError("must be an address such as https://desk.example.com")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    right = (
+        parts.scheme in _PORTS
+        and parts.hostname
+        and parts.username is None
+        and not (parts.path.strip("/") or parts.query or parts.fragment)
+    )
+    if not right:
+        raise ValueError("must be an address such as https://desk.example.com, without a path")
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    # Browsers do not say the port that goes without saying.
+    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 class PushLimits(BaseModel):
     """How much one browser may keep the server busy. The defaults suit a center of 500 seats."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     outbox_frames: int = Field(default=2048, ge=16)
     """Frames waiting for one browser; more close its socket with 4002."""
@@ -51,11 +66,11 @@ class PushLimits(BaseModel):
 class SignInLimits(BaseModel):
     """How long a sign-in lasts, and how often one may try."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    idle_hours: float = Field(default=12.0, gt=0)
+    idle_hours: float = Field(default=12.0, gt=0, le=_YEAR_HOURS)
     """Without a request or an open page for so long, a session ends."""
-    absolute_hours: float = Field(default=72.0, gt=0)
+    absolute_hours: float = Field(default=72.0, gt=0, le=_YEAR_HOURS)
     """After so long, a session ends in any case."""
     window_s: float = Field(default=300.0, gt=0)
     """Failed attempts are counted over so long."""
@@ -70,9 +85,9 @@ class SignInLimits(BaseModel):
 class UiSettings(BaseModel):
     """Where the page is served and to whom."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8080, ge=0, le=65535)
     """0 takes any free port."""
     public_url: str = ""
@@ -99,9 +114,7 @@ class UiSettings(BaseModel):
     @field_validator("public_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        if value:
-            _origin(value)
-        return value.rstrip("/")
+        return _origin(value) if value else ""
 
     @field_validator("origins")
     @classmethod
@@ -111,7 +124,7 @@ class UiSettings(BaseModel):
     @property
     def public_origin(self) -> str:
         """Scheme, host and port of `public_url`, `""` if there is none."""
-        return _origin(self.public_url) if self.public_url else ""
+        return self.public_url
 
     @property
     def secure(self) -> bool:

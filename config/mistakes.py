@@ -72,7 +72,8 @@ _TYPES = (
     ("finite_number", "a number"),
     ("bool_", "true or false"),
     ("string_type", "a text in quotes"),
-    ("path_", "a path in quotes"),
+    ("path_type", "a path in quotes"),
+    ("ip_", "a network such as 10.0.0.0/8 or an address"),
 )
 
 
@@ -93,8 +94,12 @@ def in_words(details: ErrorDetails, place: Path, kind: Kind, *, secret: bool) ->
         expected = str(context.get("expected", ""))
         choices = re.findall(r"'([^']*)'", expected)
         return f"must be {expected}{shown}{_meant(str(value), choices)}"
-    if error == "string_too_short":
+    if error in ("string_too_short", "too_short"):
         return "must not be empty"
+    if error == "path_not_file":
+        return f"there is no file {value}"
+    if error == "string_pattern_mismatch":
+        return f"must match {context['pattern']}{shown}"
     if kind is Kind.TABLES and error.endswith("_type"):
         return f"must be written as tables: [[{key}]]"
     if error in ("model_type", "model_attributes_type", "dict_type"):

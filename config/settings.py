@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 
+_DATABASE_VARIABLE = "SANTRAL_DATABASE__URL"
+
+
 def default_database_url() -> str:
     """An SQLite file in the directory where this machine keeps state of services or of the user."""
     return f"sqlite:///{_state_directory() / 'santral.sqlite3'}"
@@ -51,7 +55,7 @@ class DatabaseSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: SecretStr = Field(default_factory=lambda: SecretStr(default_database_url()))
-    """`sqlite:///path` or `postgresql://user:password@host/database`."""
+    """`sqlite:///path` (in the file: relative to it) or `postgresql://user:password@host/name`."""
 
     @field_validator("url")
     @classmethod
@@ -69,6 +73,13 @@ class DatabaseSettings(BaseModel):
         kind, _, path = self.url.get_secret_value().partition(":///")
         if kind.startswith("sqlite") and path:
             Path(path.partition("?")[0]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def beside(self, directory: Path) -> DatabaseSettings:
+        """The same, with the path of an SQLite file taken from this directory if it is relative."""
+        kind, _, path = self.url.get_secret_value().partition(":///")
+        if not kind.startswith("sqlite") or path.startswith("/"):
+            return self
+        return DatabaseSettings(url=SecretStr(f"{kind}:///{directory / path}"))
 
     @property
     def shown(self) -> str:
@@ -160,12 +171,12 @@ def load_settings(
     Raises:
         ConfigError: with every mistake there is.
     """
-    return read_settings(
-        Settings,
-        path,
-        os.environ if environ is None else environ,
-        checks=(_names_used_twice, _teams_that_are_none),
-    )
+    environ = os.environ if environ is None else environ
+    read = read_settings(Settings, path, environ, checks=(_names_used_twice, _teams_that_are_none))
+    if path is None or any(name.startswith(_DATABASE_VARIABLE) for name in environ):
+        return read
+    database = read.settings.database.beside(path.parent)
+    return replace(read, settings=read.settings.model_copy(update={"database": database}))
 
 
 def _is_region(value: object) -> bool:

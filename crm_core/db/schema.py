@@ -11,12 +11,13 @@ from alembic import autogenerate, command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, text
+from sqlalchemy import Column, Connection, exc, text
 from sqlalchemy.types import TypeEngine
 
 from crm_core.db import tables
 from crm_core.db.engine import make_engine
 from crm_core.db.transaction import translated
+from crm_core.errors import Invalid
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Two that start at once must not both migrate. The number means nothing.
@@ -57,7 +58,7 @@ async def check(url: str) -> SchemaState:
     """Which schema the database at `url` has.
 
     Raises:
-        Invalid: the address is none.
+        Invalid: the address is none, or leads to a file that is no database.
         StoreUnavailable: the database cannot be reached.
     """
     return await _on_connection(url, _state)
@@ -74,6 +75,10 @@ async def _on_connection(url: str, work: Callable[[Connection], _Result]) -> _Re
         with translated():
             async with engine.connect() as connection:
                 return await connection.run_sync(work)
+    except exc.DatabaseError as error:
+        if isinstance(error, (exc.OperationalError, exc.ProgrammingError)) or error.orig is None:
+            raise
+        raise Invalid(f"what is there is not a database of ours: {error.orig}") from error
     finally:
         await engine.dispose()
 

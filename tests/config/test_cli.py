@@ -144,6 +144,14 @@ def test_a_database_of_another_version_is_left_alone(santral: Santral, tmp_path:
     assert "run `santral migrate`" in result.stderr
 
 
+def test_a_file_that_is_no_database_is_said_in_one_line(santral: Santral, tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("dear diary, " * 100)
+    url = f"sqlite:///{tmp_path}/x.db"
+    said = santral("user", "list", code=1, SANTRAL_DATABASE__URL=url).stderr
+    assert said == "santral: what is there is not a database of ours: file is not a database\n"
+    assert "not a database" in santral("doctor", code=1, SANTRAL_DATABASE__URL=url).output
+
+
 # --- users ----------------------------------------------------------------------------------------
 
 

@@ -142,6 +142,63 @@ def test_the_directory_of_a_new_database_is_ours_alone(tmp_path: Path) -> None:
     settings.database.make_directory()
 
 
+def test_a_database_named_in_the_file_lies_beside_it(tmp_path: Path) -> None:
+    text = '[database]\nurl = "sqlite:///santral.db"\n'
+    assert loaded(tmp_path, text).database.shown == f"sqlite:///{tmp_path}/santral.db"
+    for url in ("sqlite:////var/x.db", "postgresql://h/d"):
+        assert loaded(tmp_path, f'[database]\nurl = "{url}"\n').database.shown == url
+    there = loaded(tmp_path, text, SANTRAL_DATABASE__URL="sqlite:///here.db")
+    assert there.database.shown == "sqlite:///here.db", "the caller's directory, not the file's"
+
+
 def test_settings_can_be_made_in_code() -> None:
     values: dict[str, Any] = {"database": {"url": SecretStr("sqlite:///x")}}
     assert Settings(**values).database.shown == "sqlite:///x"
+
+
+def test_mistakes_are_said_in_words_of_the_file(tmp_path: Path) -> None:
+    text = """
+[web]
+host = ""
+public_url = "https://desk.example.com/santral"
+trusted_proxies = ["10.0.0.1/8"]
+[web.sign_in]
+idle_hours = inf
+absolute_hours = 1e9
+[[pbx]]
+name = "a b"
+events_user = "u"
+events_secret = "s"
+tls_ca_file = "/nowhere/ca.pem"
+[[mailbox]]
+host = "h"
+user = "u"
+password = "p"
+folders = []
+"""
+    assert [line.partition(": ")[2] for line in mistakes(tmp_path, text)] == [
+        "web.host: must not be empty",
+        ("web.public_url: must be an address such as https://desk.example.com, without a path"),
+        (
+            "web.trusted_proxies[1]: must be a network such as 10.0.0.0/8 or an address, "
+            'not "10.0.0.1/8"'
+        ),
+        "web.sign_in.idle_hours: must be a number, not Infinity",
+        "web.sign_in.absolute_hours: must be at most 8784.0, not 1000000000.0",
+        'pbx[a b].name: must match ^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$, not "a b"',
+        "pbx[a b].tls_ca_file: there is no file /nowhere/ca.pem",
+        "mailbox[1].folders: must not be empty",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("https://Desk.Example.com/", "https://desk.example.com"),
+        ("https://desk.example.com:443", "https://desk.example.com"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://desk:8080", "http://desk:8080"),
+    ],
+)
+def test_an_address_is_kept_as_browsers_say_it(tmp_path: Path, written: str, said: str) -> None:
+    assert loaded(tmp_path, f'[web]\npublic_url = "{written}"\n').web.public_url == said
