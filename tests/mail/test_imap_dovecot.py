@@ -65,7 +65,9 @@ async def test_idle_tells_of_mail(dovecot: Dovecot) -> None:
         assert await session.uids_above(0) == []
 
         async def deliver() -> None:
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(10):
+                while session._protocol.pushed is None:  # not waiting yet
+                    await asyncio.sleep(0)
             dovecot.deliver(mail(1), user="idle")
 
         came, _ = await asyncio.gather(session.idle(10), deliver())
