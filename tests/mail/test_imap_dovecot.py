@@ -66,7 +66,7 @@ async def test_idle_tells_of_mail(dovecot: Dovecot) -> None:
 
         async def deliver() -> None:
             async with asyncio.timeout(10):
-                while session._protocol.pushed is None:  # not waiting yet
+                while session._protocol.pushed is None:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0)
             dovecot.deliver(mail(1), user="idle")
 
