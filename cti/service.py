@@ -91,6 +91,7 @@ MOST_WAITING = 20_000
 """Changes that may wait for the database, some 2 KB each; then the PBX has to wait (`room`)."""
 
 _RETRY_FIRST_S, _RETRY_LONGEST_S = 0.2, 5.0
+_ANSWERED = Outcome.ANSWERED.value
 _RECENT = 5
 """So many of a customer's last touches are on a card."""
 
@@ -437,6 +438,8 @@ class CallService:
             now, fields = await self._identify(uow, call, now)
         if isinstance(change, CallAnswered | CallTransferred | CallsMerged | CallEnded):
             fields |= self._talked(call, now.touch)
+        if isinstance(change, CallAnswered) and not now.touch.details:
+            fields["details"] = {"outcome": _ANSWERED}  # should the end be hidden from us
         if isinstance(change, CallEnded):
             fields |= self._final(call, now.touch)
         if fields:
@@ -520,6 +523,8 @@ class CallService:
 
     def _final(self, call: Call, touch: Touch) -> dict[str, object]:
         """The fields of a touch whose call is over."""
+        if touch.outcome is Outcome.MERGED:
+            return {}  # a restart tore the call in two: the other one has it all
         details = call_record(call)
         if call.partial:
             details["partial"] = True
@@ -527,8 +532,11 @@ class CallService:
             details["gap"] = call.gap.value
         if _hides_number(call):
             details["caller"] = {"number": "", "name": ""}
+        outcome = Outcome(call.outcome.value) if call.outcome else Outcome.UNKNOWN
+        if call.partial and touch.details.get("outcome") == _ANSWERED:
+            outcome, details["outcome"] = Outcome.ANSWERED, _ANSWERED  # before a gap
         fields: dict[str, object] = {
-            "outcome": Outcome(call.outcome.value) if call.outcome else Outcome.UNKNOWN,
+            "outcome": outcome,
             "subject": call.queue or self._dialed(call),
             "ring_s": call.ring_s,
             "wait_s": call.wait_s,
@@ -769,7 +777,8 @@ class CallService:
                 yield self._withdraw(live, user_id, _why_ended(live.call.outcome))
             else:
                 yield self._end(live, user_id, change.at)
-        if live.touch.outcome is not Outcome.IN_PROGRESS:  # else it could not be stored
+        # In progress: it could not be stored. Merged: it is shown as part of another.
+        if live.touch.outcome not in {Outcome.IN_PROGRESS, Outcome.MERGED}:
             yield TouchLogged(touch=live.touch, agents=self._concerned(live), team=live.touch.team)
 
     def match_chosen(self, touch: Touch, recent: tuple[Touch, ...]) -> None:

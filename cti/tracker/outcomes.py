@@ -90,6 +90,8 @@ def outcome_of(call: LiveCall) -> CallOutcome:
         return CallOutcome.VOICEMAIL
     if call.waits and call.waits[-1].gave_up:
         return CallOutcome.ABANDONED
+    if call.partial and any(_may_have_talked(leg) for leg in call.legs):
+        return CallOutcome.UNKNOWN
     results = {leg.result for leg in call.legs if leg.role is not LegRole.CALLER or leg.originated}
     if results & _RANG_IN_VAIN:
         return CallOutcome.NO_ANSWER
@@ -98,6 +100,11 @@ def outcome_of(call: LiveCall) -> CallOutcome:
     if LegResult.FAILED in results:
         return CallOutcome.FAILED
     return _outcome_without_legs(call)
+
+
+def _may_have_talked(leg: LiveLeg) -> bool:
+    """Tell whether somebody picked up there, or may have, while we could not see it."""
+    return leg.role is not LegRole.CALLER and (leg.up > 0 or leg.result is LegResult.UNKNOWN)
 
 
 _RANG_IN_VAIN: Final = frozenset(

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cti.ami.events import AmiEvent
 from tests.cti.pbx import Channel
 
 DID = "902125550101"
+TRACES = Path(__file__).parents[1] / "traces"
+RECORDED = sorted(
+    str(path.relative_to(TRACES)).removesuffix(".calls.json")
+    for path in TRACES.rglob("*.calls.json")
+)
+"""The recorded calls of which it is agreed what the tracker makes of them."""
 
 
 def ringing(caller: Channel, phone: Channel) -> list[AmiEvent]:

