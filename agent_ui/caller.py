@@ -36,8 +36,12 @@ class Caller:
     """The session cookie, `""` if there is none."""
     forwarded: bool
     """Whether a proxy stands between, trusted or not."""
+    hidden: bool
+    """Whether a proxy stands between that is not trusted: the address is the proxy's."""
     prefetch: bool
     """Whether the browser only looks ahead."""
+    embedded: bool
+    """Whether this is for a part of a page, such as an image, and not for a page of its own."""
 
     @property
     def cookie_name(self) -> str:
@@ -78,6 +82,7 @@ def caller(headers: Sequence[tuple[str, str]], *, peer: str | None, settings: Ui
     if settings.public_origin:
         own.add(settings.public_origin)
     name = SECURE_COOKIE if secure else PLAIN_COOKIE
+    forwarded = any(key in values for key in ("x-forwarded-for", "forwarded", "via"))
     return Caller(
         address=_client(values.get("x-forwarded-for", []), peer, settings.trusted_proxies),
         secure=secure,
@@ -85,8 +90,10 @@ def caller(headers: Sequence[tuple[str, str]], *, peer: str | None, settings: Ui
         origin=_only(values, "origin"),
         site=_only(values, "sec-fetch-site"),
         token=_cookie(values.get("cookie", []), name),
-        forwarded=any(key in values for key in ("x-forwarded-for", "forwarded", "via")),
+        forwarded=forwarded,
+        hidden=forwarded and not trusted,
         prefetch=any("prefetch" in item for key in _PREFETCH for item in values.get(key, [])),
+        embedded=_only(values, "sec-fetch-dest") not in {None, "document"},
     )
 
 

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 PUSH_PATH = "/api/v1/push"
 
 _LONGEST_HEAD = 16 * 1024
+_MOST_WAITING = 500
+"""Connections that have not yet said what they want; for one more, the oldest has to go."""
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([^\s\x00-\x20\x7f]{1,8000}) HTTP/1\.[01]\r")
 _END_OF_HEAD = b"\r\n\r\n"
 _CLIENT_MESSAGE: TypeAdapter[Resume | Ack] = TypeAdapter(ClientMessage)
@@ -56,7 +58,7 @@ class FirstRequest(asyncio.Protocol):
         make_websocket: Callable[[], asyncio.Protocol],
         make_http: MakeHttp,
         head_s: float,
-        waiting: set[FirstRequest],
+        waiting: dict[FirstRequest, None],
     ) -> None:
         self._make_websocket = make_websocket
         self._make_http = make_http
@@ -69,7 +71,9 @@ class FirstRequest(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait."""
         self._transport = cast("asyncio.Transport", transport)
-        self._waiting.add(self)
+        if len(self._waiting) >= _MOST_WAITING:
+            next(iter(self._waiting)).refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        self._waiting[self] = None
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(self._head_s, self.refuse, HTTPStatus.REQUEST_TIMEOUT)
 
@@ -115,7 +119,7 @@ class FirstRequest(asyncio.Protocol):
         protocol.data_received(bytes(self._head))
 
     def _done(self) -> None:
-        self._waiting.discard(self)
+        self._waiting.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -131,7 +135,7 @@ class PushServer:
     """The open port. `close` then `wait_closed` end it."""
 
     def __init__(
-        self, server: Server, waiting: set[FirstRequest], recheck: asyncio.Task[None]
+        self, server: Server, waiting: dict[FirstRequest, None], recheck: asyncio.Task[None]
     ) -> None:
         self._server = server
         self._waiting = waiting
@@ -164,7 +168,7 @@ async def listen(
         OSError: the port cannot be bound.
     """
     push = _Push(settings, hub=hub, auth=auth)
-    waiting: set[FirstRequest] = set()
+    waiting: dict[FirstRequest, None] = {}
 
     def first_request(protocol: ServerProtocol, server: Server, **limits: Any) -> FirstRequest:
         return FirstRequest(

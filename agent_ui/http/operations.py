@@ -69,7 +69,8 @@ async def readyz(ask: Ask, _params: Params, _body: NoBody) -> web.Response:
 @routes.add("GET", "/metrics", public=True, documented=False)
 async def metrics(ask: Ask, _params: Params, _body: NoBody) -> web.Response:
     """Counts and times for Prometheus, for the addresses in `metrics_from`."""
-    if not is_in(ask.caller.address, ask.services.settings.metrics_from):
+    # A proxy on this machine that nobody declared would open this to the world.
+    if ask.caller.hidden or not is_in(ask.caller.address, ask.services.settings.metrics_from):
         raise ProblemError(HTTPStatus.FORBIDDEN, "forbidden")
     registry = CollectorRegistry()
     registry.register(_PushCollector(ask.services.hub))

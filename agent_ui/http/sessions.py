@@ -78,8 +78,8 @@ async def sign_out(ask: Ask, _params: Params, _body: NoBody) -> web.Response:
 
 @routes.add("GET", "/signin/{token}", public=True, params=LinkParams, documented=False)
 async def use_link(ask: Ask, params: LinkParams, _body: NoBody) -> web.Response:
-    """Sign in by a one-time link. A look ahead by the browser does not use it up."""
-    if ask.method == "HEAD" or ask.caller.prefetch:
+    """Sign in by a one-time link. Only who opens it uses it up, no look ahead and no image."""
+    if ask.method == "HEAD" or ask.caller.prefetch or ask.caller.embedded:
         return web.Response(status=HTTPStatus.NO_CONTENT)
     opened = await ask.services.auth.use_link(params.token, earlier=ask.caller.token)
     if opened is not None:

@@ -222,7 +222,12 @@ async def test_a_link_signs_in_once(scene: Scene) -> None:
         headers = {"Sec-Purpose": "prefetch;prerender"}
         async with browser.get(f"/signin/{link}", headers=headers) as answer:
             assert (answer.status, "Set-Cookie" in answer.headers) == (204, False)
-        async with browser.get(f"/signin/{link}", allow_redirects=False) as answer:
+        # An image on a strange page must not sign anybody in as somebody else.
+        headers = {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "cross-site"}
+        async with browser.get(f"/signin/{link}", headers=headers) as answer:
+            assert (answer.status, "Set-Cookie" in answer.headers) == (204, False)
+        headers = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}
+        async with browser.get(f"/signin/{link}", headers=headers, allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (303, "/board")
         async with browser.get("/api/v1/session") as answer:
             assert (await answer.json())["role"] == "supervisor"
@@ -693,6 +698,24 @@ async def test_metrics_are_for_known_addresses(open_scene: OpenScene) -> None:
         browser.get("/metrics") as answer,
     ):
         assert await problem(answer) == (403, "forbidden")
+
+
+async def test_a_proxy_that_nobody_declared_opens_the_metrics_to_nobody(
+    open_scene: OpenScene,
+) -> None:
+    """Seen from here everybody behind it is at this machine's own address."""
+    through = {"X-Forwarded-For": "203.0.113.9"}
+    for proxies, sent, status in (
+        ((), through, 403),
+        (("127.0.0.1/32",), through, 403),
+        (("127.0.0.1/32",), {"X-Forwarded-For": "127.0.0.1"}, 200),
+    ):
+        async with (
+            open_scene(trusted_proxies=proxies) as scene,
+            scene.browser() as browser,
+            browser.get("/metrics", headers=sent) as answer,
+        ):
+            assert answer.status == status
 
 
 async def test_the_api_describes_itself(scene: Scene) -> None:

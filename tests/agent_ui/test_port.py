@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from agent_ui import push
 from agent_ui.http import app, connection
 
 from .conftest import OpenScene
@@ -170,6 +171,21 @@ async def test_a_head_without_end_is_refused(scene: Scene) -> None:
 async def test_a_client_that_dribbles_is_cut_off(open_scene: OpenScene, sent: bytes) -> None:
     async with open_scene(head_s=0.05) as scene:
         assert (await exchange(scene, sent)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_clients_that_say_nothing_do_not_keep_others_out(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "_MOST_WAITING", 3)
+    async with asyncio.timeout(DEADLINE_S):
+        silent = [await asyncio.open_connection("127.0.0.1", scene.server.port) for _ in range(4)]
+        assert (await silent[0][0].readline()).startswith(b"HTTP/1.1 503 ")
+        answer = await exchange(
+            scene, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        for _, writer in silent:
+            writer.close()
 
 
 async def test_a_body_that_never_comes_is_given_up(open_scene: OpenScene) -> None:
