@@ -36,6 +36,8 @@ from cti.clock import PbxClock
 from cti.flight.recorder import OnBytes, recording
 from cti.live import LiveBoard
 from cti.queues import QueueBoard
+from cti.recovery.files import RecordFiles
+from cti.recovery.search import Search
 from cti.service import CallService
 from cti.settings import PbxSettings
 from cti.tracker import CallTracker, EndpointRules
@@ -271,6 +273,23 @@ async def _follow_pbx(
         rules=rules,
         own=own_numbers(settings.own_numbers, rules),
         announced=lambda change: board.follow(change),  # noqa: PLW0108 - made below
+        unsettled=(lambda unsettled: search.look_for(unsettled))  # noqa: PLW0108 - made below
+        if settings.recovery.enabled
+        else None,
+    )
+    search = Search(
+        pbx=settings.name,
+        sources=[
+            RecordFiles(
+                cdr_csv=settings.recovery.cdr_csv,
+                cdr_columns=settings.recovery.cdr_columns,
+                queue_log=settings.recovery.queue_log,
+            )
+        ],
+        endpoints=endpoints,
+        ledger=service,
+        wait_s=settings.recovery.wait_s,
+        longest_gap_s=settings.recovery.longest_gap_s,
     )
     board = LiveBoard(
         board=QueueBoard(settings.name, endpoints),
@@ -300,9 +319,11 @@ async def _follow_pbx(
         logging_calls = tasks.create_task(service.run(), name=f"calls {settings.name}")
         boarding = tasks.create_task(board.run(), name=f"board {settings.name}")
         following = tasks.create_task(follow(), name=f"follow {settings.name}")
+        searching = tasks.create_task(search.run(), name=f"recovery {settings.name}")
         hearing = tasks.create_task(source.run(), name=f"ami {settings.name}")
         await stop.wait()
         hearing.cancel()
+        searching.cancel()  # what it looked for is looked for again after the next start
         try:
             async with asyncio.timeout(DRAIN_S):
                 await following

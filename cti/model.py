@@ -43,6 +43,8 @@ class Gap(StrEnum):
     LINK_LOST = "link_lost"
     """The connection broke, and the PBX was not restarted meanwhile."""
     PBX_RESTART = "pbx_restart"
+    NOT_RUNNING = "not_running"
+    """We did not run ourselves."""
     NOT_LISTED = "not_listed"
     """An audit found its channels gone, and no event had said so."""
 

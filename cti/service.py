@@ -21,7 +21,7 @@ import logging
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ from crm_core.notices import (
 from crm_core.phone import PhoneRules, normalise
 from crm_core.ports import NewTouch, Publisher, Store, UnitOfWork
 from crm_core.touches import match_party
-from cti.ami.events import AmiEvent, SnapshotEnded
+from cti.ami.events import AmiEvent, LinkLost, SnapshotEnded
 from cti.model import (
     Anomaly,
     Call,
@@ -74,6 +74,7 @@ from cti.model import (
     CallsMerged,
     CallStarted,
     CallTransferred,
+    Gap,
     Leg,
     LegEnded,
     LegResult,
@@ -81,6 +82,8 @@ from cti.model import (
     TransferKind,
 )
 from cti.record import call_record
+from cti.recovery.reconstruct import Reconstruction
+from cti.recovery.search import Unsettled
 from cti.tracker import CallTracker
 
 log = logging.getLogger(__name__)
@@ -174,9 +177,14 @@ class CallService:
         rules: PhoneRules,
         own: AbstractSet[str] = frozenset(),
         announced: Callable[[CallChange], None] = lambda _change: None,
+        unsettled: Callable[[Unsettled], None] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`announced` is told of each change once it is stored and on its way to the screens."""
+        """`announced` is told of each change once it is stored and on its way to the screens.
+
+        `unsettled` is told of calls that ended unseen, to look for them in the PBX's records: it
+        answers by `reconstructed` or `given_up`. Without it, how they ended is unknown at once.
+        """
         self.pbx = pbx
         self.metrics = CallMetrics()
         self._tracker = tracker
@@ -186,6 +194,7 @@ class CallService:
         self._rules = rules
         self._own = own
         self._announced = announced
+        self._unsettled = unsettled
         self._now = now
         self._due: deque[_Due] = deque()
         self._wake = asyncio.Event()
@@ -199,6 +208,13 @@ class CallService:
         self._closing = False
         self._settle = False
         """True when the PBX told everything that is live, and touches may be left over."""
+        self._listed = False
+        """True once the PBX told everything that is live for the first time."""
+        self._heard_at: float | None = None
+        """When the PBX last told anything, by its own clock."""
+        self._gap_since: float | None = None
+        """Calls may have been missed since then."""
+        self._missed_in = Gap.NOT_RUNNING
         directory.watch(self._users_changed)
 
     # --- 1. what an event means -------------------------------------------------------------------
@@ -206,6 +222,11 @@ class CallService:
     def take(self, event: AmiEvent, received_ns: int) -> None:
         """Follow one event of the PBX. Never waits, never raises for what the PBX sends."""
         self.metrics.events += 1
+        if isinstance(event, LinkLost):
+            if self._gap_since is None:
+                self._gap_since, self._missed_in = self._heard_at, Gap.LINK_LOST
+        elif event.at is not None:
+            self._heard_at = event.at
         for change in self._tracker.handle(event):
             if isinstance(change, Anomaly):
                 self.metrics.anomalies += 1
@@ -221,11 +242,13 @@ class CallService:
             self._due.append(_Due(change, received_ns))
             if isinstance(change, LegEnded):
                 self._over.add(change.leg.uniqueid)
+            elif isinstance(change, CallEnded) and change.call.lost and self._listed:
+                self._settle = True
             self._wake.set()
         if len(self._due) >= MOST_WAITING:
             self._room.clear()
         if isinstance(event, SnapshotEnded) and event.complete:
-            self._settle = True
+            self._settle = self._listed = True
             self._wake.set()
 
     @property
@@ -245,6 +268,7 @@ class CallService:
 
     async def run(self) -> None:
         """Log and announce until `close` was called and everything is logged."""
+        await self._remember()
         while True:
             if not self._due and not self._settle:
                 if self._closing:
@@ -535,6 +559,8 @@ class CallService:
         outcome = Outcome(call.outcome.value) if call.outcome else Outcome.UNKNOWN
         if call.partial and touch.details.get("outcome") == _ANSWERED:
             outcome, details["outcome"] = Outcome.ANSWERED, _ANSWERED  # before a gap
+        if call.lost and self._unsettled is not None:
+            outcome = Outcome.IN_PROGRESS  # until it is found in the PBX's records, or is not
         fields: dict[str, object] = {
             "outcome": outcome,
             "subject": call.queue or self._dialed(call),
@@ -555,22 +581,24 @@ class CallService:
         return fields
 
     async def _settle_unfinished(self) -> None:
-        """End the touches of calls that were over before we could see it: outcome unknown.
+        """See to the touches of calls that were over before we could see it.
 
         Called once the PBX has told everything that is live now, and all of that is logged.
         """
-        ended: list[Touch] = []
+        over: list[Touch] = []
+        since, self._gap_since = self._gap_since, None
+        until = self._now() if self._heard_at is None else self._heard_at
 
         async def settle(uow: UnitOfWork) -> None:
             left = await uow.touches.unfinished(key_prefix=f"call:{self.pbx}:")
             # Asked now: calls may have begun or ended since.
             alive = {call.id for call in self._tracker.calls()}
             alive |= self._live.keys() | {due.change.call.id for due in self._due}
-            ended[:] = [
-                await uow.touches.change(touch.id, outcome=Outcome.UNKNOWN)
-                for touch in left
-                if touch.key.removeprefix("call:") not in alive
-            ]
+            over[:] = [touch for touch in left if touch.key.removeprefix("call:") not in alive]
+            if self._unsettled is None:
+                over[:] = [
+                    await uow.touches.change(touch.id, **_unknown_fields(touch)) for touch in over
+                ]
 
         try:
             await self._repeat(settle)
@@ -581,6 +609,12 @@ class CallService:
                 extra={"action": "settling_failed", "pbx": self.pbx},
             )
             return
+        if self._unsettled is None:
+            self._tell_ended(over)
+            return
+        self._unsettled(Unsettled(touches=over, since=since, until=until, gap=self._missed_in))
+
+    def _tell_ended(self, ended: Sequence[Touch]) -> None:
         for touch in ended:
             log.info(
                 "%s: touch %d ended while we could not see it",
@@ -590,6 +624,118 @@ class CallService:
             )
             agents = () if touch.agent is None else (touch.agent,)
             self._publish(TouchLogged(touch=touch, agents=agents, team=touch.team))
+
+    # --- calls that ended unseen (`cti.recovery.search.Ledger`) -----------------------------------
+
+    async def _remember(self) -> None:
+        """Learn when an earlier run was last alive: calls since then may have been missed."""
+        if self._unsettled is None:
+            return
+        last: list[float] = []
+
+        async def look(uow: UnitOfWork) -> None:
+            found, _ = await uow.touches.page(medium=Medium.PHONE, limit=200)
+            mine = f"call:{self.pbx}:"
+            last[:] = [touch.at.timestamp() for touch in found if touch.key.startswith(mine)]
+
+        await self._repeat(look)
+        if last and self._gap_since is None:
+            self._gap_since = max(last)
+
+    def live_ids(self) -> AbstractSet[str]:
+        """The linkedids and Uniqueids of calls in progress."""
+        calls = self._tracker.calls()
+        ids = {leg.uniqueid for call in calls for leg in call.legs}
+        return ids | {linkedid for call in calls for linkedid in call.linkedids}
+
+    async def reconstructed(
+        self, found: Reconstruction, touches: Sequence[Touch], missed_in: Gap
+    ) -> bool:
+        """Write what the PBX's records say of a call that ended unseen.
+
+        A touch with a known outcome is never changed, and what we saw ourselves counts for more.
+        False when there was nothing to write.
+        """
+        ended: list[Touch] = []
+        call = found.call
+
+        async def write(uow: UnitOfWork) -> None:
+            ended.clear()
+            keys = [f"call:{self.pbx}:{one}" for one in sorted(found.ids)]
+            known = [touch for key in keys if (touch := await uow.touches.by_key(key))]
+            known += [now for old in touches if (now := await uow.touches.get(old.id))]
+            left = {touch.id: touch for touch in known if touch.outcome is Outcome.IN_PROGRESS}
+            own = [touch for touch in left.values() if touch.key == f"call:{call.id}"]
+            if known and not left:
+                return
+            first = (own or list(left.values()) or [(await self._open(uow, call)).touch])[0]
+            gap = Gap.NOT_RUNNING if known else missed_in
+            fields = self._found_fields(found, first, gap)
+            ended.append(await uow.touches.change(first.id, **fields))
+            for touch in left.values():
+                if touch.id != first.id:
+                    details = touch.details | {
+                        "merged_into": first.key.removeprefix("call:"),
+                        "reconstructed": {"source": found.source},
+                    }
+                    await uow.touches.change(touch.id, outcome=Outcome.MERGED, details=details)
+
+        await self._repeat(write)
+        for touch in ended:
+            log.info(
+                "%s: touch %d ended unseen and was found in the PBX's records: %s",
+                self.pbx,
+                touch.id,
+                touch.outcome.value,
+                extra={"action": "call_recovered", "pbx": self.pbx, "touch": touch.id},
+            )
+            agents = {user.id for user in self._rung(call)}
+            agents |= set() if touch.agent is None else {touch.agent}
+            self._publish(TouchLogged(touch=touch, agents=tuple(agents), team=touch.team))
+        return bool(ended)
+
+    def _found_fields(self, found: Reconstruction, touch: Touch, gap: Gap) -> dict[str, object]:
+        """The fields of a touch whose call was found: ours where we know, else the records'.
+
+        Who talked with whom is the records' business, they have all of the call.
+        """
+        call, seen = found.call, touch.details
+        fields = self._final(call, touch) | self._talked(call, touch)
+        for name in ("ring_s", "wait_s", "talk_s", "hold_s"):
+            if (seconds := getattr(touch, name)) is not None:
+                fields[name] = seconds
+        if seen.get("outcome") == CallOutcome.ANSWERED.value:
+            # We heard them talk, whatever the records say.
+            fields["outcome"] = Outcome.ANSWERED
+            if call.outcome is not CallOutcome.ANSWERED:
+                fields |= {name: getattr(touch, name) for name in ("wait_s", "talk_s")}
+        if not call.queue and touch.subject:
+            del fields["subject"]
+        record = call_record(call)
+        details = {"gap": gap.value, **record, **_known(seen)}
+        details |= {name: record[name] for name in ("legs", "talks") if record[name]}
+        details |= {name: fields[name] for name in ("wait_s", "talk_s", "hold_s")}
+        details |= {
+            "outcome": fields["outcome"],
+            "ended": True,
+            "partial": True,
+            "reconstructed": {"source": found.source},
+        }
+        return fields | {"details": details}
+
+    async def given_up(self, touches: Sequence[Touch]) -> None:
+        """End touches of whose calls the PBX's records say nothing."""
+        ended: list[Touch] = []
+
+        async def end(uow: UnitOfWork) -> None:
+            ended.clear()
+            for old in touches:
+                touch = await uow.touches.get(old.id)
+                if touch is not None and touch.outcome is Outcome.IN_PROGRESS:
+                    ended.append(await uow.touches.change(touch.id, **_unknown_fields(touch)))
+
+        await self._repeat(end)
+        self._tell_ended(ended)
 
     def _say_away(self, error: StoreUnavailable) -> None:
         log.warning(
@@ -926,6 +1072,19 @@ class CallService:
 
     def _maybe_time(self, at: float | None) -> datetime | None:
         return None if at is None else self._time(at)
+
+
+def _unknown_fields(touch: Touch) -> dict[str, object]:
+    """Of a call whose end nobody saw: what we saw before, else nothing."""
+    talked = touch.details.get("outcome") == CallOutcome.ANSWERED.value
+    return {
+        "outcome": Outcome.ANSWERED if talked else Outcome.UNKNOWN,
+        "details": {"gap": Gap.NOT_RUNNING.value, **touch.details},
+    }
+
+
+def _known(details: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in details.items() if value not in (None, [], "")}
 
 
 def _state(live: _Live) -> str:

@@ -94,6 +94,35 @@ class RecorderSettings(BaseModel):
     """
 
 
+class RecoverySettings(BaseModel):
+    """Where the PBX's own records are read, to learn how calls ended that nobody saw ending."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cdr_csv: Path | None = None
+    """`Master.csv` of `cdr_csv`, or a file of `cdr_custom`, as this machine sees it."""
+    cdr_columns: tuple[Annotated[str, Field(pattern=r"^[a-z]{1,40}$")], ...] = ()
+    """The columns of a file of `cdr_custom`, by the names that `CDR()` has for them."""
+    queue_log: Path | None = None
+    """Tells abandoned calls from others for sure, and how long a caller of a queue waited."""
+    wait_s: Seconds = 30.0
+    """How long a call is looked for, before how it ended is said to be unknown."""
+    longest_gap_s: Annotated[float, Field(gt=0, le=31 * 86_400)] = 86_400.0
+    """How far back calls are looked for that began and ended unseen."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        needed = {"uniqueid", "channel", "start", "end", "disposition"}
+        if self.cdr_columns and (missing := needed - set(self.cdr_columns)):
+            raise ValueError(f"cdr_columns lacks {', '.join(sorted(missing))}")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is anything to read."""
+        return self.cdr_csv is not None or self.queue_log is not None
+
+
 class RewriteRule(BaseModel):
     """Changes numbers as this PBX writes them before anything else looks at them."""
 
@@ -155,6 +184,7 @@ class PbxSettings(BaseModel):
     """Events that may wait to be worked on before the link is dropped and resynchronised."""
     link: LinkSettings = LinkSettings()
     recorder: RecorderSettings = RecorderSettings()
+    recovery: RecoverySettings = RecoverySettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

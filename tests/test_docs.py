@@ -40,6 +40,8 @@ OTHERWISE = {
     "mailbox.tls_ca_file": "mail.pem",
     "pbx.actions_user": "santral-actions",
     "pbx.recorder.directory": "/var/lib/santral/flight",
+    "pbx.recovery.cdr_csv": "/var/log/asterisk/cdr-csv/Master.csv",
+    "pbx.recovery.queue_log": "/var/log/asterisk/queue_log",
     "pbx.actions_secret": None,
 }
 """Examples that say more than the default, which is empty or depends on the machine."""

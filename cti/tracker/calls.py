@@ -383,14 +383,18 @@ class LiveCall:
             merged=tuple(self.merged),
             ring_s=self._ring_s(end),
             wait_s=self._wait_s(end),
-            talk_s=_total(spans, end) if spans else _nothing(self.started_at),
-            hold_s=_overlap(holds, spans, end) if holds else _nothing(self.started_at),
+            talk_s=_total(spans, end) if spans else self._none_s(),
+            hold_s=_overlap(holds, spans, end) if holds else self._none_s(),
             anomalies=self.anomalies,
             partial=self.partial,
             gap=self.gap,
             lost=self.lost,
             presentation=self.presentation,
         )
+
+    def _none_s(self) -> float | None:
+        """No seconds at all, or None where a gap may have hidden some."""
+        return None if self.lost else _nothing(self.started_at)
 
     def _ring_s(self, end: Time) -> float | None:
         rung = [leg for leg in self.legs if leg.rang]
