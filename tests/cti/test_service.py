@@ -647,6 +647,7 @@ async def test_a_change_that_cannot_be_logged_holds_up_nobody(
         assert (line.levelno, line.exc_info is not None) == (logging.ERROR, True)
         assert "5321112233" not in line.getMessage()
         # The next complete picture of the PBX settles what was left.
+        board.lines()
         await board.hears(SnapshotBegun(), SnapshotEnded(complete=True))
         await until(lambda: any(line.startswith("touch inbound") for line in board.lines()))
         assert Outcome.IN_PROGRESS not in [touch.outcome for touch in await board.touches()]
