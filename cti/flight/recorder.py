@@ -1,7 +1,7 @@
 """Takes what a PBX sends from the reader of the socket; a thread of its own writes it down.
 
 The reader only appends to a bounded buffer: no lock, no copy, no waiting. The thread cuts whole
-messages, compresses and writes them once a second. When it cannot follow, all that comes is
+messages, compresses and writes them four times a second. When it cannot follow, all that comes is
 dropped until half of the buffer is free; how much is counted, and written where it is missing. Only
 what the PBX sends is recorded: the secret of the login is not in it.
 
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 BUFFER: Final = 8 * 1024 * 1024
 """Bytes that may wait to be written: seconds of a very busy PBX."""
-FLUSH_S: Final = 1.0
+FLUSH_S: Final = 0.25
 _WAKE: Final = 512 * 1024
-"""Bytes with which the thread is woken before its second is over."""
+"""Bytes with which the thread is woken before its time."""
 _BATCH: Final = 256 * 1024
 CLOSE_S: Final = 5.0
 RETRY_S: Final = 10.0
