@@ -518,16 +518,25 @@ class PopHub:
         self.keep_signed_in([sign_in], {})
 
     def keep_signed_in(self, checked: Collection[bytes], good: Mapping[bytes, User]) -> None:
-        """Close what was opened by sign-ins that are no longer good, or by a user who changed.
+        """Close what was opened by sign-ins that are no longer good, or with other rights than now.
+
+        Who only changed in other ways, such as by a new phone, gets a snapshot.
 
         Args:
             checked: The sign-ins that were looked at; others stay as they are.
             good: Those that are still good, with their users as they are now.
         """
         for session in [*self._all()]:
-            if session.sign_in in checked and good.get(session.sign_in) != session.user:
-                session.close(SIGNED_OUT, "signed out or changed")
+            before, now = session.user, good.get(session.sign_in)
+            if session.sign_in not in checked or now == before:
+                continue
+            if now is None or (now.role, now.team) != (before.role, before.team):
+                session.close(SIGNED_OUT, "signed out or role changed")
                 self._remove(session)
+            else:
+                session.user = now
+                if session.started:
+                    self._send_snapshot(session)
 
     @property
     def sign_ins(self) -> frozenset[bytes]:

@@ -8,8 +8,8 @@ has the frames after it, it sends `resumed` and then only those, with the number
 session; else a `snapshot`. (Without `?resume=1` the server waits for a `resume` only a quarter of
 a second.) Every shown `pop` is acknowledged by `ack` with the time it appeared.
 
-Close codes: 4001 not signed in, 4002 too slow (outbox full), 4003 bad frame, 4004 signed out or
-role changed, 4005 replaced (too many sockets of one user).
+Close codes: 4001 not signed in, 4002 too slow (outbox full), 4003 bad frame, 4004 signed out, or
+role or team changed, 4005 replaced (too many sockets of one user).
 """
 
 from __future__ import annotations

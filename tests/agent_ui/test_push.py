@@ -14,10 +14,10 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from crm_core.model import User
-from crm_core.notices import Noticed, PopShown, PopState, PopUpdated
+from crm_core.notices import CallChanged, LiveParticipant, Noticed, PopShown, PopState, PopUpdated
 
 from .conftest import OpenScene
-from .scene import AT, AYSE, BORIS, CALLER, DEADLINE_S, HOSTILE, Scene, pop
+from .scene import AT, AYSE, BORIS, CALLER, DEADLINE_S, HOSTILE, Scene, call, pop
 
 
 async def until(condition: Any) -> None:
@@ -279,6 +279,16 @@ async def test_who_is_no_longer_active_is_off_at_once_and_others_stay(
         assert await page.closed() == 4004
         scene.hub.publish(Noticed(code="still here"))
         assert (await other.frame())["code"] == "still here"
+
+
+async def test_a_new_phone_is_no_reason_to_sign_in_again(open_scene: OpenScene) -> None:
+    participant = LiveParticipant(endpoint="PJSIP/1999", agent=None, name="")
+    async with open_scene(push={"recheck_s": 0.05}) as scene:
+        scene.hub.publish(CallChanged(call=replace(call(), participants=(participant,))))
+        async with scene.page("ayse") as page:
+            assert (await page.until("snapshot"))["calls"] == []
+            await change(scene, "ayse", add_phones=[("main", "PJSIP/1999")])
+            assert [one["id"] for one in (await page.until("snapshot"))["calls"]] == ["call-1"]
 
 
 async def test_nobody_is_signed_out_because_the_database_is_away(
