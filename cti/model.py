@@ -266,6 +266,11 @@ class CallEnded(CallEvent):
     """The call is over; `call` has its outcome and seconds."""
 
 
+CLOSED_BY_AUDIT = "a channel is gone, and no event said so"
+ADOPTED_BY_AUDIT = "a channel is there, and no event said so"
+"""Reasons of anomalies that should never be: events were lost on an unbroken link."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anomaly:
     """A surprise from the PBX: counted and logged, never raised."""

@@ -57,6 +57,8 @@ from crm_core.ports import NewTouch, Publisher, Store, UnitOfWork
 from crm_core.touches import match_party
 from cti.ami.events import AmiEvent, LinkLost, SnapshotEnded
 from cti.model import (
+    ADOPTED_BY_AUDIT,
+    CLOSED_BY_AUDIT,
     Anomaly,
     Call,
     CallAnswered,
@@ -123,6 +125,9 @@ class CallMetrics:
     anomalies: int = 0
     repeated: int = 0
     """Transactions repeated because the database was away."""
+    closed_by_audit: int = 0
+    adopted_by_audit: int = 0
+    """Channels that an audit found gone or there, though no event had said so: events were lost."""
     skipped: int = 0
     """Changes that could not be logged at all: a defect of ours, each with a log line."""
 
@@ -230,7 +235,14 @@ class CallService:
         for change in self._tracker.handle(event):
             if isinstance(change, Anomaly):
                 self.metrics.anomalies += 1
-                log.debug(
+                closed, adopted = (
+                    change.reason == CLOSED_BY_AUDIT,
+                    change.reason == ADOPTED_BY_AUDIT,
+                )
+                self.metrics.closed_by_audit += closed
+                self.metrics.adopted_by_audit += adopted
+                log.log(
+                    logging.WARNING if closed or adopted else logging.DEBUG,
                     "%s: %s: %s",
                     self.pbx,
                     change.event,

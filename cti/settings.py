@@ -67,6 +67,8 @@ class LinkSettings(BaseModel):
     """How long `FullyBooted` is waited for before the list of channels is asked for anyway."""
     list_s: Seconds = 15.0
     order_s: Seconds = 5.0
+    audit_every_s: Seconds = 120.0
+    """How often the channels are listed, to see whether events were lost."""
     ping_every_s: Seconds = 15.0
     ping_answer_s: Seconds = 5.0
     """A PBX that does not answer a ping in this time is taken for gone."""

@@ -450,6 +450,18 @@ class SnapshotEnded(AmiEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditBegun(AmiEvent):
+    """Not Asterisk's: a list of the channels follows, to compare with what the events told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEnded(AmiEvent):
+    """Not Asterisk's: the list of an audit is over."""
+
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkLost(AmiEvent):
     """Not Asterisk's: the connection broke; events may be missing from here on."""
 

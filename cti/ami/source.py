@@ -5,6 +5,9 @@ What a consumer sees of a session:
     FullyBooted, SnapshotBegun, CoreShowChannel…, QueueParams…, DeviceStateChange…, SnapshotEnded,
     then every event since the login, in the order in which it came, then (perhaps) LinkLost.
 
+Now and then the list of channels is asked for again, between AuditBegun and AuditEnded, with other
+events among them: if all is well, it tells nothing new.
+
 Asterisk answers the lists first and sends what had happened before afterwards, so events that came
 while the lists were read are held back and follow them: nothing is missed, some things are told
 twice, and a consumer takes them as such (`docs/ami-notes.md`, resynchronisation).
@@ -25,7 +28,14 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from cti.ami.codec import decode, wanted
-from cti.ami.events import AmiEvent, LinkLost, SnapshotBegun, SnapshotEnded
+from cti.ami.events import (
+    AmiEvent,
+    AuditBegun,
+    AuditEnded,
+    LinkLost,
+    SnapshotBegun,
+    SnapshotEnded,
+)
 from cti.ami.framing import event_name
 from cti.ami.link import Link, OnLinkState
 from cti.ami.orders import CoreShowChannels, DeviceStateList, Order, QueueStatus
@@ -129,6 +139,7 @@ class AmiSource(Link):
         """Events that wait for the end of the lists; None when they go straight to the inbox."""
         self._booted = asyncio.Event()
         self._shutdown = False
+        self._audit_is_due = False
 
     async def run(self) -> NoReturn:
         """Keep the link until cancelled; then `received` ends when it has given everything."""
@@ -179,11 +190,38 @@ class AmiSource(Link):
             self._booted.clear()
             await self._take_snapshot(connection)
             self._up()
+            await self._go_on(connection)
+            # It has booted only now: what was listed before means nothing.
+
+    async def _go_on(self, connection: AmiConnection) -> None:
+        """Watch the session, with an audit now and then, until the PBX says that it has booted."""
+        loop = asyncio.get_running_loop()
+        every = self.settings.link.audit_every_s
+        timer = loop.call_later(every, self._ask_for_audit)
+        try:
             while not self._booted.is_set():
                 if self._shutdown:
                     await self._go_down(connection)
+                if self._audit_is_due:
+                    await self._take_audit(connection)
+                    timer = loop.call_later(every, self._ask_for_audit)
                 await self._watch(connection)
-            # It has booted only now: what was listed before means nothing.
+        finally:
+            self._audit_is_due = False
+            timer.cancel()
+
+    def _ask_for_audit(self) -> None:
+        self._audit_is_due = True
+        self._wake.set()
+
+    async def _take_audit(self, connection: AmiConnection) -> None:
+        self._audit_is_due = False
+        self._put_own(AuditBegun())
+        complete = False
+        try:
+            complete = await self._list(connection, CoreShowChannels())
+        finally:
+            self._put_own(AuditEnded(complete=complete))
 
     def _lost(self, reason: str) -> None:
         self._release()
@@ -274,6 +312,9 @@ class AmiSource(Link):
         held, self._held = self._held, None
         for item in held or ():
             self.inbox.put(item)
+
+    def _put_own(self, event: AmiEvent) -> None:
+        self._put((event, 0, time.monotonic_ns()))
 
     def _emit(self, event: AmiEvent) -> None:
         self.inbox.put((event, 0, time.monotonic_ns()))

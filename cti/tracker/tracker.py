@@ -27,6 +27,8 @@ from cti.ami.events import (
     AgentConnect,
     AmiEvent,
     AttendedTransfer,
+    AuditBegun,
+    AuditEnded,
     BlindTransfer,
     BridgeDestroy,
     BridgeEnter,
@@ -66,6 +68,8 @@ from cti.ami.events import (
 )
 from cti.ami.quick import quick
 from cti.model import (
+    ADOPTED_BY_AUDIT,
+    CLOSED_BY_AUDIT,
     Anomaly,
     Call,
     CallAnswered,
@@ -160,7 +164,16 @@ class CallTracker:
         self._event: AmiEvent = AmiEvent()
         self._out: list[CallChange | Anomaly] = []
         self._alive: set[str] | None = None
-        """While a snapshot comes in: Uniqueids that it lists, or that events spoke of since."""
+        """Uniqueids that events spoke of since a snapshot began (and that it lists), or since an
+        audit missed some channels; None when nobody asks."""
+        self._listing = False
+        """True while a snapshot comes in."""
+        self._audit: dict[str, CoreShowChannel] | None = None
+        """While an audit comes in: what it lists."""
+        self._missed: set[str] = set()
+        """Channels of ours that the last audit did not list."""
+        self._lacked: set[str] = set()
+        """Channels that the last audit listed and that are not ours."""
         self._adopted: dict[Channel, None] = {}
         self._queues_listed = False
         self._waiting: set[tuple[str, str]] = set()
@@ -204,6 +217,8 @@ class CallTracker:
             SnapshotBegun: self._snapshot_begun,
             CoreShowChannel: self._core_show_channel,
             SnapshotEnded: self._snapshot_ended,
+            AuditBegun: self._audit_begun,
+            AuditEnded: self._audit_ended,
             Malformed: self._malformed,
         }
 
@@ -1012,6 +1027,7 @@ class CallTracker:
         for call in self._calls.values():
             call.partial = True
             call.gap = call.gap or Gap.LINK_LOST
+        self._end_audits()
 
     def _fully_booted(self, event: FullyBooted) -> None:
         """Tell a restart from a network gap: the PBX says since when it is up.
@@ -1029,18 +1045,23 @@ class CallTracker:
         self._booted = boot, event.uptime_s
 
     def _snapshot_begun(self, event: SnapshotBegun) -> None:  # noqa: ARG002
+        self._end_audits()
         self._alive = set()
+        self._listing = True
         self._adopted.clear()
         self._queues_listed = False
         self._waiting = set()
 
     def _core_show_channel(self, event: CoreShowChannel) -> None:
         snapshot = event.channel
+        if self._audit is not None:
+            self._audit[snapshot.uniqueid] = event
+            return
         if snapshot.uniqueid in self._gone:
             return  # it hung up while the list was made
         channel = self._channels.get(snapshot.uniqueid)
         if channel is None:
-            if self._alive is None:
+            if not self._listing:
                 return  # somebody else's list
             channel = self._adopt_listed(event)
         else:
@@ -1076,11 +1097,11 @@ class CallTracker:
                 self._connect(channel)
 
     def _queue_params(self, event: QueueParams) -> None:  # noqa: ARG002
-        self._queues_listed = self._alive is not None
+        self._queues_listed = self._listing
 
     def _queue_entry(self, event: QueueEntry) -> None:
         channel = self._channels.get(event.uniqueid)
-        if channel is None or self._alive is None:
+        if channel is None or not self._listing:
             return
         self._waiting.add((event.queue, event.uniqueid))
         if self._open_wait(channel, event.queue) is None:
@@ -1088,7 +1109,7 @@ class CallTracker:
             self._join_queue(channel, event.queue, joined, event.position)
 
     def _snapshot_ended(self, event: SnapshotEnded) -> None:
-        alive, self._alive = self._alive, None
+        alive, self._alive, self._listing = self._alive, None, False
         adopted = list(self._adopted)
         self._adopted.clear()
         for channel in adopted:
@@ -1104,6 +1125,50 @@ class CallTracker:
                 channel.call.partial = True
                 channel.call.gap = Gap.PBX_RESTART if restarted else Gap.LINK_LOST
                 self._remove(channel, lost=True)
+
+    # --- audits: were events lost although the link held? -----------------------------------------
+
+    def _audit_begun(self, event: AuditBegun) -> None:  # noqa: ARG002
+        if not self._listing:
+            self._audit = {}
+
+    def _audit_ended(self, event: AuditEnded) -> None:
+        """Believe what two complete lists in a row say, against what the events told.
+
+        One alone proves nothing: events of before the list may come after it.
+        """
+        listed, self._audit = self._audit, None
+        heard, self._alive = self._alive or set(), None
+        if listed is None:
+            return
+        if not event.complete:
+            self._end_audits()
+            return
+        missed = self._channels.keys() - listed.keys()
+        lacked = listed.keys() - self._channels.keys() - self._gone.keys()
+        for uniqueid in sorted(missed & self._missed - heard):
+            channel = self._channels[uniqueid]
+            channel.call.partial = True
+            channel.call.gap = Gap.NOT_LISTED
+            self._surprise(CLOSED_BY_AUDIT, channel.call)
+            self._remove(channel, lost=True)
+        for uniqueid in sorted(lacked & self._lacked):
+            channel = self._adopt_listed(listed[uniqueid])
+            self._place(channel, listed[uniqueid])
+            self._surprise(ADOPTED_BY_AUDIT, channel.call)
+        for channel in list(self._adopted):
+            self._settle(channel)
+        self._adopted.clear()
+        self._missed = missed & self._channels.keys()
+        self._lacked = lacked - self._channels.keys()
+        if self._missed:
+            self._alive = set()
+
+    def _end_audits(self) -> None:
+        self._audit = None
+        self._missed, self._lacked = set(), set()
+        if not self._listing:
+            self._alive = None
 
     def _settle(self, channel: Channel) -> None:
         """Say what an adopted channel does, now that all of its call is known."""
