@@ -1,4 +1,9 @@
-"""Record what Asterisk says on the manager interface: the bytes as they came, from the login on."""
+"""Record what Asterisk says on the manager interface: the bytes as they came, from the login on.
+
+The trace is what `santral record` writes. A session of our own runs beside it, to wait for what
+happens; where a story gives orders in that session, its bytes are the trace, since answers to
+orders come only there.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
+from cti.ami.traces import record_stream
+from cti.settings import PbxSettings
 from tests.lab.processes import LabError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 Message = dict[str, str]
 """The headers of one AMI message, first value wins: good enough to wait for something."""
@@ -16,8 +30,22 @@ QUIET_SECONDS = 0.4
 """A trace ends when no byte came for so long after the last channel is gone."""
 
 
+class _Trace(BytesIO):
+    """The file that `santral record` writes; says when the answer to its login is in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+
+    def write(self, data: ReadableBuffer) -> int:
+        written = super().write(data)
+        if not self.begun.is_set() and b"FullyBooted" in self.getvalue():
+            self.begun.set()
+        return written
+
+
 class Recording:
-    """A running record of one AMI session; `stream` holds all bytes that Asterisk sent."""
+    """A running record of what one Asterisk says."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -25,10 +53,20 @@ class Recording:
         self._pending = b""
         self._changed = asyncio.Condition()
         self._failed = False
-        self.stream = b""
+        self.heard = b""
+        """All bytes of our own session."""
+        self.recorded = _Trace()
+        """What `santral record` writes meanwhile."""
+        self.orders = 0
+        """Orders that the story gave."""
         self.messages: list[Message] = []
         self.channels: set[str] = set()
         """Names of the channels that exist now."""
+
+    @property
+    def stream(self) -> bytes:
+        """The trace."""
+        return self.heard if self.orders else self.recorded.getvalue()
 
     async def until(self, reached: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
         """Wait for a condition that only AMI messages can make true."""
@@ -64,7 +102,12 @@ class Recording:
         )
 
     async def send(self, *headers: str) -> None:
-        """Send an action; only its answer is recorded."""
+        """Give an order; only its answer is recorded."""
+        self.orders += 1
+        await self.write(*headers)
+
+    async def write(self, *headers: str) -> None:
+        """Send an action."""
         self._writer.write("".join(f"{header}\r\n" for header in headers).encode() + b"\r\n")
         await self._writer.drain()
 
@@ -72,8 +115,8 @@ class Recording:
         """Wait until no channel is left and Asterisk has nothing more to say."""
         await self.until(lambda: not self.channels, "the last channel to go", seconds)
         length = -1
-        while length != len(self.stream):
-            length = len(self.stream)
+        while length != len(self.heard):
+            length = len(self.heard)
             async with self._changed:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), QUIET_SECONDS)
@@ -83,7 +126,7 @@ class Recording:
         try:
             while chunk := await self._reader.read(65536):
                 async with self._changed:
-                    self.stream += chunk
+                    self.heard += chunk
                     self._parse(chunk)
                     self._changed.notify_all()
         finally:
@@ -111,12 +154,21 @@ async def record(port: int, user: str, secret: str) -> AsyncIterator[Recording]:
     """Log in and record until the block ends. Yields once Asterisk has said FullyBooted."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     recording = Recording(reader, writer)
+    settings = PbxSettings(name="lab", port=port, events_user=user, events_secret=SecretStr(secret))
+    ended = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(recording.read(), name="ami recorder")
+        reading = tasks.create_task(recording.read(), name="ami session")
         try:
-            await recording.send("Action: Login", f"Username: {user}", f"Secret: {secret}")
+            # The record begins first: it holds all that the story's own session hears.
+            tasks.create_task(
+                record_stream(settings, recording.recorded, ended), name="santral record"
+            )
+            async with asyncio.timeout(10):
+                await recording.recorded.begun.wait()
+            await recording.write("Action: Login", f"Username: {user}", f"Secret: {secret}")
             await recording.event("FullyBooted")
             yield recording
         finally:
+            ended.set()
             reading.cancel()
             writer.close()
