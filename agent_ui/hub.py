@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final, assert_never
 
 from agent_ui.bodies import Bodies, Display, plain_display
@@ -56,6 +55,7 @@ from agent_ui.session import (
     sees_queue,
 )
 from agent_ui.settings import PushLimits
+from agent_ui.version import own_version
 from crm_core.model import TouchId, User, UserId
 from crm_core.notices import (
     AgentChanged,
@@ -90,13 +90,6 @@ _LONGEST_RING_S = 600.0
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _version() -> str:
-    try:
-        return version("santral")
-    except PackageNotFoundError:
-        return "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +247,7 @@ class PopHub:
         self._health = health
         self._clock = clock
         self._now = now
-        self._version = _version()
+        self._version = own_version()
         self._live: dict[UserId, dict[str, PushSession]] = {}
         self._parked: dict[str, PushSession] = {}
         self._cards: dict[str, _Card] = {}

@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from aiohttp import web
@@ -18,6 +17,7 @@ from agent_ui.http.documents import as_json, asyncapi, openapi
 from agent_ui.http.page import STATIC, load_assets, page_handler
 from agent_ui.http.problems import ProblemError, of_core, of_http
 from agent_ui.http.routes import SERVICES, Ask, NoBody, Params, Route, Routes, Services, caller_of
+from agent_ui.version import own_version
 from crm_core.errors import CoreError
 
 log = logging.getLogger(__name__)
@@ -50,13 +50,6 @@ def declared_routes() -> list[Route]:
     ] + _documents().declared
 
 
-def _version() -> str:
-    try:
-        return version("santral")
-    except PackageNotFoundError:
-        return "0"
-
-
 def _documents() -> Routes:
     routes = Routes()
     cache: dict[str, bytes] = {}
@@ -65,14 +58,14 @@ def _documents() -> Routes:
     async def openapi_json(_ask: Ask, _params: Params, _body: NoBody) -> web.Response:
         """The OpenAPI document of this API."""
         if "openapi" not in cache:
-            cache["openapi"] = as_json(openapi(declared_routes(), version=_version()))
+            cache["openapi"] = as_json(openapi(declared_routes(), version=own_version()))
         return web.Response(body=cache["openapi"], content_type="application/json")
 
     @routes.add("GET", "/api/v1/asyncapi.json", public=True, documented=False)
     async def asyncapi_json(_ask: Ask, _params: Params, _body: NoBody) -> web.Response:
         """The AsyncAPI document of the push protocol."""
         if "asyncapi" not in cache:
-            cache["asyncapi"] = as_json(asyncapi(version=_version()))
+            cache["asyncapi"] = as_json(asyncapi(version=own_version()))
         return web.Response(body=cache["asyncapi"], content_type="application/json")
 
     @routes.add("GET", "/api/v1/push", public=True, documented=False)

@@ -29,7 +29,6 @@ from crm_core.ports import Store
 from crm_core.text import storable
 
 EVERYBODY = frozenset(Role)
-OVERSEERS = frozenset({Role.SUPERVISOR, Role.ADMIN})
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 

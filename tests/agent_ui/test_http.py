@@ -13,8 +13,9 @@ import pytest
 from agent_ui.caller import caller
 from agent_ui.http.app import declared_routes
 from agent_ui.http.problems import ProblemError
-from agent_ui.http.routes import OVERSEERS, Ask, NoBody, Params, Routes, Services
+from agent_ui.http.routes import Ask, NoBody, Params, Routes, Services
 from agent_ui.messages import CallBody, TouchBody
+from agent_ui.session import OVERSEERS
 from crm_core.model import (
     Candidate,
     ContactId,
