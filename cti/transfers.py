@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from cti.tracker.calls import LiveLeg
 
 
-_RECALLED = frozenset({TransferKind.ATTENDED, TransferKind.BLONDE})
-"""When nobody takes these, Asterisk rings the transferer again (`atxferdropcall=no`)."""
+_RECALLED = frozenset({TransferKind.BLIND, TransferKind.ATTENDED, TransferKind.BLONDE})
+"""When nobody takes these, Asterisk or the dialplan rings the transferer again."""
 
 
 class LiveTransfer:
     """A transfer whose result may not be known yet."""
 
-    __slots__ = ("by", "by_legs", "follower", "kind", "order", "result", "to")
+    __slots__ = ("by", "by_legs", "follower", "kind", "order", "result", "timed_out", "to")
 
     def __init__(
         self,
@@ -44,14 +44,23 @@ class LiveTransfer:
         """When it was tried, on the tracker's counter."""
         self.to = list(to)
         self.result = ""
+        self.timed_out = False
+        """True when nobody came to take the parked call: then it goes back to who parked it."""
 
     @property
     def open(self) -> bool:
         """True until the result is known."""
         return not self.result
 
-    def connected(self, one: LiveLeg, other: LiveLeg) -> bool:
-        """Two people of the call talk now: return whether that settles this transfer."""
+    def connected(self, one: LiveLeg, other: LiveLeg, legs: list[LiveLeg]) -> bool:
+        """Two people of the call talk now: return whether that settles this transfer.
+
+        Args:
+            one: One of them.
+            other: The other.
+            legs: All of the call.
+
+        """
         if self.kind is TransferKind.PICKUP:
             if not any(leg in self.by_legs for leg in (one, other)):
                 return False
@@ -59,19 +68,19 @@ class LiveTransfer:
         taker = self._taker(one, other)
         if taker is None:
             return False
-        if self.kind in _RECALLED and taker.endpoint in {leg.endpoint for leg in self.by_legs}:
-            return self.settle("failed", self.to)
+        if self.kind in _RECALLED or self.timed_out:
+            own = {leg.endpoint for leg in self.by_legs}
+            if taker.endpoint in own:
+                tried = [leg for leg in self._tried(legs) if leg.endpoint not in own]
+                return self.settle("failed", tried)
         return self.settle("answered", [taker])
 
     def ended(self, legs: list[LiveLeg]) -> bool:
         """The call is over: return whether that settles this transfer."""
         if not self.open:
             return False
-        tried = self.to or [
-            leg for leg in legs if leg.number > self.order and leg not in self.by_legs
-        ]
         gave_up = self.follower is not None and self.follower.hung_up
-        return self.settle("abandoned" if gave_up else "failed", tried)
+        return self.settle("abandoned" if gave_up else "failed", self._tried(legs))
 
     def settle(self, result: str, to: list[LiveLeg]) -> bool:
         """Note the result; return True."""
@@ -87,6 +96,11 @@ class LiveTransfer:
             to=tuple(leg.channel for leg in self.to),
             result=self.result,
         )
+
+    def _tried(self, legs: list[LiveLeg]) -> list[LiveLeg]:
+        return self.to or [
+            leg for leg in legs if leg.number > self.order and leg not in self.by_legs
+        ]
 
     def _taker(self, one: LiveLeg, other: LiveLeg) -> LiveLeg | None:
         if self.follower is None:

@@ -123,6 +123,12 @@ _FLOWED: Final = frozenset(
 )
 """Values of QUEUESTATUS with which the dialplan goes on with the caller."""
 
+_TOLD_LATE: Final = frozenset({NewCallerid, NewConnectedLine})
+"""What Asterisk may tell right after a Hangup: no sign that the channel lives.
+
+`queue/leaves_when_empty_other_answers`
+"""
+
 _UP: Final = ChannelState.UP
 _RINGING: Final = ChannelState.RINGING
 _HOLDING: Final = "holding"
@@ -304,7 +310,10 @@ class CallTracker:
         return channel
 
     def _unknown(self, snapshot: ChannelSnapshot, *, adopt: bool) -> Channel | None:
-        if not adopt or snapshot.uniqueid in self._gone:
+        told_late = type(self._event) in _TOLD_LATE
+        if told_late and snapshot.uniqueid in self._gone:
+            return None
+        if not adopt or told_late or snapshot.uniqueid in self._gone:
             self._surprise("unknown channel", self._by_linkedid.get(snapshot.linkedid))
             return None
         caller = _is_first(snapshot)
@@ -786,7 +795,7 @@ class CallTracker:
         self._say_answered(first, second)
         for call in calls:
             for transfer in call.transfers:
-                if transfer.open and transfer.connected(talk.one, talk.other):
+                if transfer.open and transfer.connected(talk.one, talk.other, call.legs):
                     self._emit(CallTransferred, call, transfer=transfer.freeze())
 
     def _say_answered(self, one: Channel, other: Channel) -> None:
@@ -845,6 +854,10 @@ class CallTracker:
         if event.result != "Success":
             self._failed(channel.call, kind, event.transferer.channel)
             return
+        for transfer in channel.call.transfers:
+            # The parking space was told before the transfer that led there.
+            if transfer.open and transfer.kind is TransferKind.PARK and transfer.by_legs == by_legs:
+                return
         self._handed_on(channel.call, kind, event.transferer.channel, by_legs, follower)
 
     def _attended_transfer(self, event: AttendedTransfer) -> None:
@@ -883,7 +896,7 @@ class CallTracker:
         # The bridges may have moved before the event told why.
         for talk in call.talks.values():
             if talk.open and transfer.open:
-                transfer.connected(talk.one, talk.other)
+                transfer.connected(talk.one, talk.other, call.legs)
         self._emit(CallTransferred, call, transfer=transfer.freeze())
 
     def _failed(self, call: LiveCall, kind: TransferKind, by: str) -> None:
@@ -921,6 +934,9 @@ class CallTracker:
             self._merge(parkee.call, retriever.call)
         if event.kind == "ParkedCall":
             self._parked_by(parkee, event.dial_string)
+        elif event.kind == "ParkedCallTimeOut":
+            for transfer in parkee.call.transfers:
+                transfer.timed_out |= transfer.open and transfer.kind is TransferKind.PARK
 
     def _parked_by(self, parkee: Channel, dial_string: str) -> None:
         call = parkee.call

@@ -53,7 +53,16 @@ def legs_differ(legs: list[Json], expected: list[Json]) -> str:
     return f"not expected: {left}" if left else ""
 
 
-@pytest.mark.parametrize("name", names())
+def stories() -> list[Any]:
+    """All stories; those that the tracker is known to get wrong must fail, or the note goes."""
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(reason=wrong, strict=True)) if wrong else name
+        for name in names()
+        for wrong in [truth_of(name).get("tracker", "")]
+    ]
+
+
+@pytest.mark.parametrize("name", stories())
 def test_a_recorded_story_gives_the_calls_that_were_played(name: str) -> None:
     truth = truth_of(name)
     calls = list(replay_calls(TRACES / f"{name}.ami"))

@@ -6,34 +6,19 @@ test of the tracker expects exactly these to fail.
 
 from __future__ import annotations
 
-RECALLED = "the transfer that came back to the transferer is said to be answered"
-AFTER_HANGUP = "counts as an anomaly that Asterisk tells a name or number right after the Hangup"
-
 BY_LOCAL = "direction, dialled number and role of an agent who is called through a Local channel"
 BEHIND_LOCAL = (
     "blonde to the trunk instead of attended to 1004, for the agent behind a Local member"
 )
 
 KNOWN_WRONG: dict[str, str] = {
-    "transfer/blind_busy_recalled": RECALLED,
-    "transfer/blind_no_answer_recalled": RECALLED,
-    "transfer/blind_by_keys_busy_recalled": RECALLED,
-    "park/timed_out_recalled": RECALLED,
-    "park/told_before_transfer_recalled": (
-        "two transfers, a park and a blind one, when ParkedCall comes before BlindTransfer;"
-        " and the recall is said to be answered"
-    ),
     "click_to_call/by_local_answered": BY_LOCAL,
     "click_to_call/by_local_customer_busy": (
         "direction, dialled number, role and outcome of an agent called through a Local channel"
     ),
     "forward/to_mobile_busy": "no_answer instead of busy, for the phone that only sent callers on",
-    "queue/leaves_when_empty_other_answers": AFTER_HANGUP,
-    "transfer/blonde_by_keys_customer_gives_up": AFTER_HANGUP,
     "transfer/click_to_call_by_local_blind_answered": BY_LOCAL,
     "transfer/fpbx_queue_call_attended_answered": BEHIND_LOCAL,
-    "asterisk_16/transfer_blind_busy_recalled": RECALLED,
-    "asterisk_16/park_timed_out_recalled": RECALLED,
     "asterisk_16/click_to_call_by_local_answered": BY_LOCAL,
     "asterisk_16/transfer_fpbx_queue_call_attended_answered": BEHIND_LOCAL,
     "two_pbxs/looped_back": (
