@@ -29,7 +29,7 @@ _STRING = re.compile(
 )
 
 
-class _Lost(Exception):  # noqa: N818 - control flow inside this module
+class _Lost(Exception):  # control flow inside this module
     """The scanner no longer knows where it is."""
 
 

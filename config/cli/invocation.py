@@ -44,14 +44,14 @@ class Santral(click.Group):
             if _is(error, "config.mistakes", "ConfigError"):
                 click.echo(error, err=True)
                 ctx.exit(2)
-            words = _expected(error)
+            words = in_plain_words(error)
             if words is None:
                 raise
             click.echo(f"santral: {words}", err=True)
             ctx.exit(1)
 
 
-def _expected(error: Exception) -> str | None:
+def in_plain_words(error: Exception) -> str | None:
     """What an error that can happen to anybody means; None for one that is a defect."""
     for module, name in (
         ("crm_core.errors", "CoreError"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config.cli.invocation import CONFIG_OPTION, fail, run, settings_of
+from config.cli.invocation import CONFIG_OPTION, fail, in_plain_words, run, settings_of
 
 if TYPE_CHECKING:
     from crm_core.db.schema import SchemaState
@@ -36,9 +36,12 @@ def serve(config_path: Path | None) -> None:
     try:
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
             runner.run(serve_all(settings))
-    except ExceptionGroup as failures:
-        for failure in _leaves(failures):
-            log.critical("a part failed, the process ends: %s", failure, exc_info=failure)
+    except Exception as failure:
+        if in_plain_words(failure) is not None:
+            raise
+        # Through the log and not as a traceback of Python's: it hides secrets and numbers.
+        for part in _leaves(failure):
+            log.critical("a part failed, the process ends: %s", part, exc_info=part)
         click.get_current_context().exit(1)
 
 
@@ -50,12 +53,12 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
 
 
 @click.command("check-config")

@@ -16,6 +16,7 @@ import structlog
 from click.testing import CliRunner, Result
 
 from config.cli import main
+from config.settings import Settings
 
 TRACES = Path(__file__).resolve().parent.parent / "traces"
 PASSWORD = "correct horse battery"
@@ -150,6 +151,28 @@ def test_a_file_that_is_no_database_is_said_in_one_line(santral: Santral, tmp_pa
     said = santral("user", "list", code=1, SANTRAL_DATABASE__URL=url).stderr
     assert said == "santral: what is there is not a database of ours: file is not a database\n"
     assert "not a database" in santral("doctor", code=1, SANTRAL_DATABASE__URL=url).output
+
+
+def test_a_defect_of_the_daemon_is_logged_without_secrets(
+    santral: Santral, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "santral.toml"
+    path.write_text('[[pbx]]\nevents_user = "u"\nevents_secret = "s3cret-ami"\n')
+
+    async def broken(settings: Settings) -> None:
+        raise ExceptionGroup("of a TaskGroup", [ValueError(repr(settings.pbx[0].events_secret))])
+
+    async def also_broken(settings: Settings) -> None:
+        raise ValueError(f"{settings.pbx[0].events_secret.get_secret_value()} +905321234567")
+
+    for defect in (broken, also_broken):
+        monkeypatch.setattr("config.app.serve", defect)
+        said = santral("serve", "-c", str(path), code=1).stderr.splitlines()[-1]
+        line = json.loads(said)
+        assert (line["level"], line["event"][:14]) == ("critical", "a part failed,")
+        assert "ValueError" in line["exception"]
+        assert "s3cret" not in said
+        assert "5321234567" not in said
 
 
 # --- users ----------------------------------------------------------------------------------------
