@@ -31,7 +31,7 @@ from cti.tracker import CallTracker
 
 TRACES = Path(__file__).parents[1] / "tests" / "traces"
 CHUNK = 16 * 1024
-REPETITIONS = 12
+REPETITIONS = 4
 ROUNDS = 4
 FEW, MANY = 10, 10_000
 """Calls at the same time."""
