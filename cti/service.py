@@ -566,6 +566,8 @@ class CallService:
             details["partial"] = True
         if call.gap is not None:
             details["gap"] = call.gap.value
+        if call.lost and call.answered_at is not None:
+            details["answered_at"] = call.answered_at
         if _hides_number(call):
             details["caller"] = {"number": "", "name": ""}
         outcome = Outcome(call.outcome.value) if call.outcome else Outcome.UNKNOWN
@@ -724,6 +726,15 @@ class CallService:
         if not call.queue and touch.subject:
             del fields["subject"]
         record = call_record(call)
+        answered_at = seen.get("answered_at")
+        if (
+            fields["talk_s"] is None
+            and isinstance(answered_at, float)
+            and call.ended_at is not None
+            and len(call.talks) == 1
+            and seen.get("talks") == record["talks"]
+        ):  # the one talk that we saw begin, the records saw end
+            fields["talk_s"] = max(0.0, call.ended_at - answered_at)
         details = {"gap": gap.value, **record, **_known(seen)}
         details |= {name: record[name] for name in ("legs", "talks") if record[name]}
         details |= {name: fields[name] for name in ("wait_s", "talk_s", "hold_s")}
