@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from agent_ui.settings import UiSettings
+from agent_ui.caller import is_in
+from agent_ui.settings import LOOPBACK, UiSettings
 from config.logs import Format, Level
 from config.mistakes import ConfigError, Mistake, unknown_name
 from config.reading import Read, read_settings
@@ -173,10 +174,25 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     read = read_settings(Settings, path, environ, checks=(_names_used_twice, _teams_that_are_none))
+    read = replace(read, warnings=(*read.warnings, *_risks(read.settings.web)))
     if path is None or any(name.startswith(_DATABASE_VARIABLE) for name in environ):
         return read
     database = read.settings.database.beside(path.parent)
     return replace(read, settings=read.settings.model_copy(update={"database": database}))
+
+
+def _risks(web: UiSettings) -> Iterator[str]:
+    """What is allowed but seldom meant."""
+    if web.secure and not web.trusted_proxies:
+        yield (
+            "web.public_url is an https address, but web.trusted_proxies names no proxy: everybody "
+            "will seem to come from the same address, and be limited together"
+        )
+    if not (web.secure or web.host == "localhost" or is_in(web.host, LOOPBACK)):
+        yield (
+            f"web.host {web.host} can be reached from other machines without TLS: passwords and "
+            "customers cross the network in the clear (see docs/operations.md, reverse proxy)"
+        )
 
 
 def _is_region(value: object) -> bool:

@@ -202,3 +202,24 @@ folders = []
 )
 def test_an_address_is_kept_as_browsers_say_it(tmp_path: Path, written: str, said: str) -> None:
     assert loaded(tmp_path, f'[web]\npublic_url = "{written}"\n').web.public_url == said
+
+
+@pytest.mark.parametrize(
+    ("web", "warned"),
+    [
+        ("", []),
+        ('host = "localhost"', []),
+        ('host = "::1"', []),
+        ('host = "0.0.0.0"', ["web.host 0.0.0.0"]),
+        ('host = "desk.internal"\npublic_url = "http://desk"', ["web.host desk.internal"]),
+        ('public_url = "https://desk"', ["web.public_url"]),
+        ('host = "10.1.1.1"\npublic_url = "https://d"\ntrusted_proxies = ["10.1.1.2"]', []),
+    ],
+)
+def test_what_is_risky_is_warned_of(tmp_path: Path, web: str, warned: list[str]) -> None:
+    path = tmp_path / "santral.toml"
+    path.write_text(f"[web]\n{web}\n")
+    warnings = load_settings(path, {}).warnings
+    assert [
+        warning[: len(words)] for warning, words in zip(warnings, warned, strict=True)
+    ] == warned
