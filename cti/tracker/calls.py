@@ -229,6 +229,7 @@ class LiveCall:
         "lost",
         "merged",
         "order",
+        "originated_by",
         "outcome",
         "partial",
         "pbx",
@@ -267,6 +268,8 @@ class LiveCall:
         self.dialed = ""
         self.dialed_out = False
         """True when Asterisk called a trunk for nobody: a call to the customer first."""
+        self.originated_by: Channel | None = None
+        """The half of a Local channel that Asterisk dialled for nobody: click-to-call."""
         self.voicemail = False
         self.voicemail_at: Time = None
         self.answered_at: Time = None
@@ -336,6 +339,7 @@ class LiveCall:
         self.merged += [other.id, *other.merged] if other.announced else other.merged
         self.partial |= other.partial
         self.gap = self.gap or other.gap
+        self.originated_by = self.originated_by or other.originated_by
         self.voicemail |= other.voicemail
         if self.voicemail_at is None:
             self.voicemail_at = other.voicemail_at

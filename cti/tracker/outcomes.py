@@ -25,7 +25,7 @@ def result_of_leg(leg: LiveLeg, call: LiveCall) -> LegResult:
     """Say how a leg ended, at its hangup."""
     if leg.answered:
         return LegResult.ANSWERED
-    if leg.role is LegRole.CALLER and not leg.originated:
+    if leg.role is LegRole.CALLER and (leg.up or not leg.originated):
         return _result_of_caller(leg, call)
     if leg.role is LegRole.CONSULT:
         return LegResult.CANCELLED  # the transferer did not wait
@@ -92,7 +92,7 @@ def outcome_of(call: LiveCall) -> CallOutcome:
         return CallOutcome.ABANDONED
     if call.partial and any(_may_have_talked(leg) for leg in call.legs):
         return CallOutcome.UNKNOWN
-    results = {leg.result for leg in call.legs if leg.role is not LegRole.CALLER or leg.originated}
+    results = _results_of_called(call)
     if results & _RANG_IN_VAIN:
         return CallOutcome.NO_ANSWER
     if LegResult.BUSY in results:
@@ -100,6 +100,17 @@ def outcome_of(call: LiveCall) -> CallOutcome:
     if LegResult.FAILED in results:
         return CallOutcome.FAILED
     return _outcome_without_legs(call)
+
+
+def _results_of_called(call: LiveCall) -> set[LegResult]:
+    """Return how it ended with those who were called.
+
+    Who only sent the caller on was not rung in vain. Whom Asterisk called first, for nobody, counts
+    only when nobody was called for them.
+    """
+    called = [leg for leg in call.legs if not leg.originated and leg.role is not LegRole.CALLER]
+    called = called or [leg for leg in call.legs if leg.originated]
+    return {leg.result for leg in called if not leg.forwarded}
 
 
 def _may_have_talked(leg: LiveLeg) -> bool:

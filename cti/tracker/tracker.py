@@ -377,6 +377,9 @@ class CallTracker:
         )
         channel.leg = leg
         call.legs.append(leg)
+        if call.originated_by is not None and len(call.legs) == 1:
+            # Who is called for nobody through a Local channel calls, once they pick up.
+            leg.originated = caller = True
         if caller and call.caller_leg is None:
             self._make_caller(call, leg, snapshot)
 
@@ -589,6 +592,8 @@ class CallTracker:
             dest.dialled_by = caller
             self._merge(caller.call, dest.call)
             self._complete_caller(caller, event.caller)
+            if _dials_for_nobody(caller):
+                self._originated(dest, event)
         call = dest.call
         if call.announced and call.told != (call.direction, call.dialed):
             call.told = (call.direction, call.dialed)
@@ -597,7 +602,13 @@ class CallTracker:
     def _originated(self, dest: Channel, event: DialBegin) -> None:
         """Asterisk dials for nobody: click-to-call, a dialler, or a recall after a transfer."""
         leg, call = dest.leg, dest.call
-        if leg is None or leg.role is not LegRole.CALLER or leg.up:
+        if leg is None and not call.legs and event.caller is None:
+            call.originated_by = dest
+        if leg is None or leg.up:
+            return
+        if event.caller is not None:
+            leg.originated = True
+        if leg.role is not LegRole.CALLER:
             return
         leg.originated = True
         call.dialed = ""
@@ -610,6 +621,9 @@ class CallTracker:
     def _complete_caller(self, caller: Channel, snapshot: ChannelSnapshot) -> None:
         call, leg = caller.call, caller.leg
         if leg is None:
+            if call.originated_by is caller and not call.dialed:
+                # The person behind the Local channel picked up; now it dials for them.
+                call.dialed = "" if snapshot.exten in _NO_NUMBER else snapshot.exten
             return
         if call.caller_leg is None and not call.dialed_out and leg.number <= call.legs[0].number:
             self._make_caller(call, leg, snapshot)
@@ -627,10 +641,13 @@ class CallTracker:
             self._rings(dest)
 
     def _dial_end(self, event: DialEnd) -> None:
-        if event.caller is not None:
-            self._know(event.caller, adopt=False)
+        caller = None if event.caller is None else self._know(event.caller, adopt=False)
         dest = self._know(event.dest, adopt=False)
-        if dest is None or event.status == "ANSWER":
+        if dest is None:
+            return
+        if event.status == "ANSWER":
+            if caller is not None and _dials_for_nobody(caller):
+                self._calls_instead(dest)
             return
         self._dial_failed(dest, event.status)
         leg = dest.leg
@@ -639,6 +656,14 @@ class CallTracker:
             self._handed_on(
                 dest.call, TransferKind.FORWARD, leg.channel, (leg,), dest.call.caller_leg
             )
+
+    def _calls_instead(self, dest: Channel) -> None:
+        """Of several phones that ring for a call from the desk, this one was picked up."""
+        leg, first = dest.leg, dest.call.caller_leg
+        if leg is None or first is None or leg is first or first.up:
+            return
+        if leg.originated and first.originated and leg.is_phone:
+            first.role, leg.role = LegRole.CALLEE, LegRole.CALLER
 
     def _dial_failed(self, dest: Channel, status: str) -> None:
         """Note why dialling failed, also of the phones that rang behind a Local pair."""
@@ -911,7 +936,8 @@ class CallTracker:
             return None
         if transferee.leg is not None:
             return transferee.leg
-        people = (person.leg for person in reachable(transferee))
+        # Look through the pair first: its near end may be with the target by now.
+        people = (person.leg for person in reachable(transferee.other_half or transferee))
         return next((leg for leg in people if leg is not None and leg not in by_legs), None)
 
     def _pickup(self, event: Pickup) -> None:
@@ -1215,6 +1241,13 @@ def _precedence(call: LiveCall) -> tuple[bool, bool, int]:
 def _is_first(snapshot: ChannelSnapshot) -> bool:
     """Tell whether a channel is the first of its linkedid: that of whoever called."""
     return str(snapshot.uniqueid) == str(snapshot.linkedid)
+
+
+def _dials_for_nobody(caller: Channel) -> bool:
+    """Tell whether this is the far half of a Local channel that Asterisk called for nobody."""
+    return caller.leg is None and (
+        caller.other_half is not None and caller.call.originated_by is caller.other_half
+    )
 
 
 def _leg_number(channel: Channel) -> int:
