@@ -744,6 +744,8 @@ class CallService:
             "partial": True,
             "reconstructed": {"source": found.source},
         }
+        if touch.party.kind is PartyKind.WITHHELD:  # a CDR has the number all the same
+            details["caller"] = {"number": "", "name": ""}
         return fields | {"details": details}
 
     async def given_up(self, touches: Sequence[Touch]) -> None:

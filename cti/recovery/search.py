@@ -169,12 +169,14 @@ class Search:
             try:
                 await self._look()
             except Exception:
+                # A defect of ours: what was looked for is looked for again after the next gap.
                 log.exception(
                     "%s: calls that ended unseen could not be recovered",
                     self.pbx,
                     extra={"action": "recovery_failed", "pbx": self.pbx},
                 )
-                await self._give_up()
+                self._wanted.clear()
+                self._gaps.clear()
 
     async def _look(self) -> None:
         live = self._ledger.live_ids()
@@ -192,12 +194,22 @@ class Search:
                 continue
             self._seen.done.add(found.call.id)
             missed_in = gap.kind if gap is not None else Gap.NOT_RUNNING
-            touches = [one.touch for one in wanted]
-            if await self._ledger.reconstructed(found, touches, missed_in):
-                self.metrics.recovered += 1
             for one in wanted:
                 self._wanted.pop(one.touch.id, None)
+            await self._write(found, [one.touch for one in wanted], missed_in)
         await self._give_up()
+
+    async def _write(self, found: Reconstruction, touches: Sequence[Touch], missed_in: Gap) -> None:
+        try:
+            if await self._ledger.reconstructed(found, touches, missed_in):
+                self.metrics.recovered += 1
+        except Exception:
+            log.exception(
+                "%s: call %s was found, and could not be written",
+                self.pbx,
+                found.call.id,
+                extra={"action": "recovery_failed", "pbx": self.pbx, "call": found.call.id},
+            )
 
     async def _give_up(self) -> None:
         """Let go of what there is no more time for."""
@@ -251,7 +263,16 @@ class Search:
         )
         told = []
         for of_call in by_call(records):
-            made = reconstruct(of_call, self.pbx, self._endpoints)
+            try:
+                made = reconstruct(of_call, self.pbx, self._endpoints)
+            except Exception:
+                log.exception(
+                    "%s: the records of a call are not understood: %s",
+                    self.pbx,
+                    sorted(of_call.ids),
+                    extra={"action": "recovery_failed", "pbx": self.pbx},
+                )
+                continue
             if made is not None:
                 told.append((of_call, made))
         return sorted(told, key=lambda one: one[0].started_at)

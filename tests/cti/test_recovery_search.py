@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,8 @@ from crm_core.notices import TouchLogged
 from crm_core.phone import PhoneRules
 from cti.ami.events import AmiEvent, FullyBooted, LinkLost, SnapshotBegun, SnapshotEnded
 from cti.errors import RecordsUnavailable
-from cti.model import CallChange
+from cti.model import CallChange, Gap
+from cti.recovery.reconstruct import Reconstruction
 from cti.recovery.records import CdrRow, QueueRow, Records
 from cti.recovery.search import Search, Unsettled
 from cti.service import CallService
@@ -371,3 +372,42 @@ async def test_a_first_run_looks_for_nothing_that_was_before_it(pbx: Pbx) -> Non
         run.hears(FullyBooted(at=1060.0, uptime_s=600), BEGUN, SnapshotEnded(at=1060.0))
         await run.quiet()
         assert await run.touches() == []
+
+
+async def test_a_number_that_was_withheld_is_not_taken_from_the_records(pbx: Pbx) -> None:
+    a = pbx.trunk(number="anonymous")
+    b = pbx.phone("1001", of=a)
+    store = MemoryStore()
+    await fill(store)
+    async with running(Archive(Records()), store) as run:
+        run.hears(a.calls(DID), *ringing(a, b))
+        await run.quiet()
+    a.number = "905321112233"
+    async with running(Archive(Records(cdr=(row(a, b),))), store) as run:
+        run.hears(FullyBooted(at=1060.0, uptime_s=600), BEGUN, SnapshotEnded(at=1060.0))
+        touch = await run.touch()
+    assert touch.outcome is Outcome.ANSWERED
+    assert "905321112233" not in str(touch)
+
+
+async def test_a_call_that_cannot_be_written_is_said_and_keeps_nobody_waiting(
+    pbx: Pbx, call: tuple[Channel, Channel], caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = call
+    c = pbx.trunk("905559998877")
+    times: dict[str, Any] = {"start": 1001.0}
+    async with running(Archive(Records(cdr=(row(c, **times), row(a, b))))) as run:
+        write = run.service.reconstructed
+
+        async def fails_once(
+            found: Reconstruction, touches: Sequence[Touch], missed_in: Gap
+        ) -> bool:
+            if found.call.id.endswith(a.uniqueid):
+                raise RuntimeError
+            return await write(found, touches, missed_in)
+
+        run.service.reconstructed = fails_once  # type: ignore[method-assign]
+        run.hears(BEGUN, SnapshotEnded(at=999.0), a.calls(DID), *seen_again(pbx))
+        await run.quiet()
+        assert len(await run.touches()) == 2
+    assert "could not be written" in caplog.text
