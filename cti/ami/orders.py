@@ -21,6 +21,10 @@ MAX_VALUE: Final = 900
 """Bytes. Asterisk refuses lines of more than 1024 (`manager.c`, `inbuf`)."""
 
 
+AUDIT: Final = "-audit"
+"""The mark of the lists that are asked for now and then, and not after a login."""
+
+
 class Header(StrEnum):
     """Every header that we ever send."""
 
@@ -89,6 +93,8 @@ class Order:
 
     action: ClassVar[str]
     is_list: ClassVar[bool] = False
+    mark: ClassVar[str] = ""
+    """The end of its ActionID, by which its answer is known in a recording too."""
     """Whether the answer is a list of events."""
 
     def headers(self) -> Headers:
@@ -156,6 +162,13 @@ class CoreShowChannels(Order):
 
     action: ClassVar[str] = "CoreShowChannels"
     is_list: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditChannels(CoreShowChannels):
+    """List the channels to compare them with what the events told."""
+
+    mark: ClassVar[str] = AUDIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,7 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc] # panoramisk has no types
             PeerUnavailable: The session has ended.
 
         """
-        action_id = next(self._action_ids)
+        action_id = next(self._action_ids) + order.mark
         written = encode(order, action_id)
         if self._ended or self.transport.is_closing():
             raise PeerUnavailable("there is no session with the PBX")

@@ -38,7 +38,7 @@ from cti.ami.events import (
 )
 from cti.ami.framing import event_name
 from cti.ami.link import Link, OnLinkState
-from cti.ami.orders import CoreShowChannels, DeviceStateList, Order, QueueStatus
+from cti.ami.orders import AuditChannels, CoreShowChannels, DeviceStateList, Order, QueueStatus
 from cti.ami.protocol import AmiConnection, OnBytes
 from cti.errors import ActionFailed, PeerUnavailable
 from cti.settings import PbxSettings
@@ -219,7 +219,7 @@ class AmiSource(Link):
         self._put_own(AuditBegun())
         complete = False
         try:
-            complete = await self._list(connection, CoreShowChannels())
+            complete = await self._list(connection, AuditChannels())
         finally:
             self._put_own(AuditEnded(complete=complete))
 

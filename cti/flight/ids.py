@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from cti.ami.orders import AUDIT
+
 _ID: Final = re.compile(rb"(?:nique|inked)[iI][dD]: ([^\r\n]+)")
 """The end of a header such as `DestUniqueid`, `LinkedID` (as CDR has it) or `BridgeUniqueid`."""
 _L: Final = ord("L")
@@ -21,6 +23,7 @@ _HOLDING: Final = b"\r\nBridgeTechnology: holding_bridge"
 LANDMARK: Final = "~"
 """Stands in the index for messages that are about every call."""
 _LANDMARKS: Final = (b"Event: SantralRecorder\r\n", b"Event: CoreShowChannelsComplete\r\n")
+_AUDIT: Final = AUDIT.encode() + b"\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,11 @@ def ids_of(message: bytes) -> Ids | None:
 
 
 def is_landmark(message: bytes) -> bool:
-    """Tell whether a message says that something was missed, or that all channels were listed."""
-    return message.startswith(_LANDMARKS)
+    """Tell whether a message says that something was missed, or that all channels were listed.
+
+    The lists of audits are not meant: they come every few minutes, and tell nothing new.
+    """
+    return message.startswith(_LANDMARKS) and _AUDIT not in message
 
 
 class Groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -14,13 +15,16 @@ from cti.ami.events import (
     SnapshotBegun,
     SnapshotEnded,
 )
+from cti.ami.source import AmiSource
+from cti.flight.ids import is_landmark
 from cti.model import ADOPTED_BY_AUDIT, CLOSED_BY_AUDIT, CallOutcome, Gap
+from tests.cti.ami.settings import pbx_settings
 from tests.cti.ami.test_source import listening, newchannel, shown
 from tests.cti.pbx import Pbx
 from tests.cti.playbook import Playbook
 from tests.cti.stories import DID, answered, over, ringing
 from tests.cti.switchboard import Switchboard
-from tests.servers.ami import Session
+from tests.servers.ami import AmiServer, Session
 
 BEGUN, ENDED = AuditBegun(), AuditEnded()
 CLOSED = f"surprise: {CLOSED_BY_AUDIT} (AuditEnded)"
@@ -157,3 +161,23 @@ async def test_an_audit_that_the_pbx_refuses_is_incomplete() -> None:
         assert isinstance(await listener.next(), AuditBegun)
         assert await listener.next() == AuditEnded(complete=False)
         assert listener.source.state.up
+
+
+async def test_the_lists_of_audits_are_no_landmarks_of_a_recording() -> None:
+    """Else the whole recording would have to be read to find one call in it."""
+    heard: list[bytes] = []
+    async with AmiServer() as pbx:
+        settings = pbx_settings(pbx.port, link={"audit_every_s": 0.05})
+        source = AmiSource(settings, recording=lambda: heard.append)
+        events = source.received()
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(source.run())
+            session = await pbx.accepted()
+            await session.go_live()
+            await session.answer_list("CoreShowChannels", shown("1.1"))
+            while not isinstance((await anext(events)).event, AuditEnded):
+                pass
+            running.cancel()
+    messages = b"".join(heard).split(b"\r\n\r\n")
+    ends = [one + b"\r\n" for one in messages if one.startswith(b"Event: CoreShowChannelsComplete")]
+    assert [is_landmark(one) for one in ends] == [True, False]
