@@ -37,6 +37,7 @@ class Channel:
         "linkedid",
         "name",
         "other_half",
+        "sent_out",
         "state",
         "talks",
         "uniqueid",
@@ -53,6 +54,8 @@ class Channel:
         self.bridge: Bridge | None = None
         self.other_half: Channel | None = None
         self.dialled_by: Channel | None = None
+        self.sent_out: tuple[str, str, str] | None = None
+        """Trunk, number and name under which a caller from outside was sent on by it."""
         self.talks: dict[Channel, Talk] = {}
         """Whom it hears now."""
 

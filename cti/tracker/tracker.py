@@ -103,6 +103,9 @@ REMEMBERED: Final = 4096
 RESTART_S: Final = 5.0
 """A PBX that was started so much later than it last said was started anew; less is rounding."""
 
+COMES_BACK_S: Final = 1.0
+"""A call that goes out by one trunk and comes back by it is one call when it takes no longer."""
+
 _NO_NUMBER: Final = frozenset({"", "s", "i", "t", "h", "o"})
 """Extensions that are not what somebody dialled."""
 
@@ -161,6 +164,8 @@ class CallTracker:
         self._bridges: dict[str, Bridge] = {}
         self._halves: dict[str, Channel] = {}
         """Halves of Local channels that wait for their other half, by the name they share."""
+        self._sent_out: dict[tuple[str, str, str], Channel] = {}
+        """Callers from outside who were sent on by another trunk: by trunk, number and name."""
         self._gone: dict[str, None] = {}
         """Uniqueids of channels that hung up, oldest first."""
         self._ended: dict[str, int] = {}
@@ -325,6 +330,10 @@ class CallTracker:
         self, snapshot: ChannelSnapshot, *, caller: bool, partial: bool = False, quiet: bool = False
     ) -> Channel:
         call = self._by_linkedid.get(snapshot.linkedid)
+        sent_out = self._sent_out_as(snapshot) if call is None and caller else None
+        if sent_out is not None:
+            call = sent_out.call
+            self._link(call, snapshot.linkedid)
         if call is None:
             call = self._begin(snapshot.linkedid)
             # A first channel that is not the first of its linkedid: we missed those before it.
@@ -337,6 +346,8 @@ class CallTracker:
             self._alive.add(snapshot.uniqueid)
         if is_somebody(snapshot.channel):
             self._add_leg(channel, snapshot, caller=caller)
+            if sent_out is not None and channel.leg is not None:
+                channel.leg.role = LegRole.CALLER
             if not quiet:
                 self._announce(call)
         elif pair := local_pair_name(snapshot.channel):
@@ -382,6 +393,36 @@ class CallTracker:
             leg.originated = caller = True
         if caller and call.caller_leg is None:
             self._make_caller(call, leg, snapshot)
+
+        elif not caller and not leg.is_phone:
+            self._send_out(channel)
+
+    def _send_out(self, channel: Channel) -> None:
+        """Remember a caller from outside who is sent on by another trunk: they may come back."""
+        leg, call = channel.leg, channel.call
+        first = call.caller_leg
+        if leg is None or first is None or first.is_phone or not call.caller_number:
+            return
+        if first.endpoint != leg.endpoint:
+            channel.sent_out = (leg.endpoint, call.caller_number, call.caller_name)
+            self._sent_out[channel.sent_out] = channel
+
+    def _sent_out_as(self, snapshot: ChannelSnapshot) -> Channel | None:
+        """Return the channel by which a call went out that comes in with this one again.
+
+        Nothing joins the two but trunk, number and name; so only right after it was sent out, and
+        before anything rings there.
+        """
+        if not self._sent_out or type(self._event) is not Newchannel:
+            return None
+        key = (endpoint_of(snapshot.channel), snapshot.caller_number, snapshot.caller_name)
+        channel = self._sent_out.get(key)
+        leg = None if channel is None else channel.leg
+        if leg is None or leg.rang or leg.up:
+            return None
+        if leg.started_at is None or self._now is None:
+            return channel  # a stream without times
+        return channel if self._now - leg.started_at <= COMES_BACK_S else None
 
     def _make_caller(self, call: LiveCall, leg: LiveLeg, snapshot: ChannelSnapshot) -> None:
         leg.role = LegRole.CALLER
@@ -507,6 +548,8 @@ class CallTracker:
         call = channel.call
         at = None if lost else self._now
         del self._channels[channel.uniqueid]
+        if channel.sent_out is not None and self._sent_out.get(channel.sent_out) is channel:
+            del self._sent_out[channel.sent_out]
         self._remember_gone(channel.uniqueid)
         self._leave(channel, lost=lost)
         self._unpair(channel, lost=lost)

@@ -6,9 +6,5 @@ test of the tracker expects exactly these to fail.
 
 from __future__ import annotations
 
-KNOWN_WRONG: dict[str, str] = {
-    "two_pbxs/looped_back": (
-        "two calls: nothing in the stream but number and name joins the call that comes back"
-    ),
-}
+KNOWN_WRONG: dict[str, str] = {}
 """Trace (``area/who_does_what``) to what the tracker says instead."""

@@ -138,7 +138,8 @@ async def looped_back(stage: Stage) -> Truth:
                 leg(PEER, "caller", answered=True),
                 callee("1002", "answered"),
             ],
-            talks=[[TRUNK, PEER], [PEER, phone("1002")]],
+            # The answer travels back to the customer from the phone.
+            talks=[[PEER, phone("1002")], [TRUNK, PEER]],
             wait_s=stage.between("rings", "answered"),
             talk_s=stage.between("answered", "over"),
         )
