@@ -284,10 +284,12 @@ async def _follow_pbx(
                 cdr_csv=settings.recovery.cdr_csv,
                 cdr_columns=settings.recovery.cdr_columns,
                 queue_log=settings.recovery.queue_log,
+                cel_csv=settings.recovery.cel_csv,
+                cel_columns=settings.recovery.cel_columns,
             )
         ],
         endpoints=endpoints,
-        ledger=service,
+        ledger=service.unseen,
         wait_s=settings.recovery.wait_s,
         longest_gap_s=settings.recovery.longest_gap_s,
     )

@@ -107,6 +107,10 @@ class RecoverySettings(BaseModel):
     """The columns of a file of `cdr_custom`, by the names that `CDR()` has for them."""
     queue_log: Path | None = None
     """Tells abandoned calls from others for sure, and how long a caller of a queue waited."""
+    cel_csv: Path | None = None
+    """A file of `cel_custom`: tells to the microsecond who talked with whom. Besides `cdr_csv`."""
+    cel_columns: tuple[Annotated[str, Field(pattern=r"^[a-z]{1,40}$")], ...] = ()
+    """Its columns, by the names that `cel_custom.conf` has for them."""
     wait_s: Seconds = 30.0
     """How long a call is looked for, before how it ended is said to be unknown."""
     longest_gap_s: Annotated[float, Field(gt=0, le=31 * 86_400)] = 86_400.0
@@ -117,6 +121,12 @@ class RecoverySettings(BaseModel):
         needed = {"uniqueid", "channel", "start", "end", "disposition"}
         if self.cdr_columns and (missing := needed - set(self.cdr_columns)):
             raise ValueError(f"cdr_columns lacks {', '.join(sorted(missing))}")
+        if self.cel_csv is not None:
+            if self.cdr_csv is None:
+                raise ValueError("cel_csv is read besides cdr_csv, which is not set")
+            needed = {"eventtype", "eventtime", "channame", "uniqueid", "eventextra"}
+            if missing := needed - set(self.cel_columns):
+                raise ValueError(f"cel_columns lacks {', '.join(sorted(missing))}")
         return self
 
     @property

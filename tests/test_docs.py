@@ -42,6 +42,10 @@ OTHERWISE = {
     "pbx.recorder.directory": "/var/lib/santral/flight",
     "pbx.recovery.cdr_csv": "/var/log/asterisk/cdr-csv/Master.csv",
     "pbx.recovery.queue_log": "/var/log/asterisk/queue_log",
+    "pbx.recovery.cel_csv": "/var/log/asterisk/cel-custom/santral.csv",
+    "pbx.recovery.cel_columns": [
+        *("eventtype", "eventtime", "channame", "uniqueid", "linkedid", "eventextra"),
+    ],
     "pbx.actions_secret": None,
 }
 """Examples that say more than the default, which is empty or depends on the machine."""

@@ -51,7 +51,7 @@ def parse_cdr(lines: Iterable[str], columns: Sequence[str] = ()) -> list[CdrRow]
         named = dict(zip(columns, values, strict=False)) if columns else _master(values)
         row = _row(named)
         if row is not None:
-            rows.append((row, _EPOCH.fullmatch(named["start"]) is None))
+            rows.append((row, not is_epoch(named["start"])))
     offsets = _offsets([row for row, local in rows if local])
     return [_moved(row, offsets) if local else row for row, local in rows]
 
@@ -89,7 +89,7 @@ def _master(values: list[str]) -> dict[str, str]:
 def _row(named: Mapping[str, str]) -> CdrRow | None:
     if any(not named.get(name) for name in _NEEDED) or not _UNIQUEID.fullmatch(named["uniqueid"]):
         return None
-    start, end = _time(named["start"]), _time(named["end"])
+    start, end = time_of(named["start"]), time_of(named["end"])
     if start is None or end is None:
         return None
     name = _NAME.fullmatch(named.get("clid", ""))
@@ -105,13 +105,18 @@ def _row(named: Mapping[str, str]) -> CdrRow | None:
         name=name[1].replace('\\"', '"') if name else "",
         lastapp=named.get("lastapp", ""),
         start=start,
-        answer=_time(named.get("answer", "")),
+        answer=time_of(named.get("answer", "")),
         end=max(start, end),
         disposition=named["disposition"].upper(),
     )
 
 
-def _time(text: str) -> float | None:
+def is_epoch(text: str) -> bool:
+    """Tell whether a time is written as seconds since the epoch."""
+    return _EPOCH.fullmatch(text) is not None
+
+
+def time_of(text: str) -> float | None:
     """Seconds since the epoch; a local time as if it were Greenwich's. None for "not at all"."""
     if _EPOCH.fullmatch(text):
         return float(text) or None
@@ -126,16 +131,21 @@ def _time(text: str) -> float | None:
 
 
 def _offsets(rows: Sequence[CdrRow]) -> dict[str, int]:
+    first: dict[str, float] = {}
+    for row in rows:
+        first[row.uniqueid] = min(first.get(row.uniqueid, row.start), row.start)
+    return offsets_of(first)
+
+
+def offsets_of(first: Mapping[str, float]) -> dict[str, int]:
     """How far the times of each channel's rows are ahead of Greenwich, by Uniqueid.
 
-    The first row of a channel begins when the channel is made. What later rows show is not taken:
-    only a zone that most channels of about that time show is one.
+    Args:
+        first: When each channel was made, by Uniqueid, in the time of the rows. What is later, as
+            the rows of a channel may be cut off, is not taken: only a zone that many show is one.
+
     """
-    first: dict[str, CdrRow] = {}
-    for row in rows:
-        if row.uniqueid not in first or row.start < first[row.uniqueid].start:
-            first[row.uniqueid] = row
-    seen = {uniqueid: _offset(row) for uniqueid, row in first.items()}
+    seen = {uniqueid: _offset(uniqueid, start) for uniqueid, start in first.items()}
     usual = Counter(offset for offset in seen.values() if offset is not None)
     zones = {offset for offset, times in usual.items() if times * 10 >= sum(usual.values())}
     most = usual.most_common(1)[0][0] if usual else 0
@@ -145,11 +155,11 @@ def _offsets(rows: Sequence[CdrRow]) -> dict[str, int]:
     }
 
 
-def _offset(row: CdrRow) -> int | None:
-    made = epoch_of(row.uniqueid)
+def _offset(uniqueid: str, start: float) -> int | None:
+    made = epoch_of(uniqueid)
     if made is None:
         return None
-    offset = round((row.start - made) / _QUARTER_S) * _QUARTER_S
+    offset = round((start - made) / _QUARTER_S) * _QUARTER_S
     return offset if abs(offset) <= _WIDEST_S else None
 
 

@@ -10,8 +10,9 @@ from typing import Final, TypeVar
 
 from cti.errors import RecordsUnavailable
 from cti.recovery.cdr import parse_cdr, rows_of
+from cti.recovery.cel import parse_cel
 from cti.recovery.queue_log import parse_queue_log
-from cti.recovery.records import CdrRow, QueueRow, Records
+from cti.recovery.records import CdrRow, CelRow, QueueRow, Records
 
 _BLOCK: Final = 1 << 20
 _MOST: Final = 256 << 20
@@ -19,7 +20,7 @@ _MOST: Final = 256 << 20
 _EARLIER_S: Final = 600.0
 """A call's rows are written at its end, but not in the order in which calls began."""
 
-R = TypeVar("R", CdrRow, QueueRow)
+R = TypeVar("R", CdrRow, QueueRow, CelRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class RecordFiles:
     cdr_csv: Path | None = None
     cdr_columns: Sequence[str] = ()
     queue_log: Path | None = None
+    cel_csv: Path | None = None
+    cel_columns: Sequence[str] = ()
 
     async def since(self, at: float) -> Records:
         """All records of what ended at or after `at`.
@@ -41,6 +44,7 @@ class RecordFiles:
     def _read(self, at: float) -> Records:
         cdr: list[CdrRow] = []
         queue: list[QueueRow] = []
+        cel: list[CelRow] = []
         if self.cdr_csv is not None:
             cdr = _tail(
                 self.cdr_csv,
@@ -55,7 +59,14 @@ class RecordFiles:
                 lambda line: line.at,
                 at,
             )
-        return Records(cdr=tuple(cdr), queue=tuple(queue))
+        if self.cel_csv is not None:
+            cel = _tail(
+                self.cel_csv,
+                lambda text: parse_cel(rows_of(text), self.cel_columns),
+                lambda event: event.at,
+                at,
+            )
+        return Records(cdr=tuple(cdr), queue=tuple(queue), cel=tuple(cel))
 
 
 def _tail(

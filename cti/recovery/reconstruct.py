@@ -31,7 +31,7 @@ from cti.model import (
     LegRole,
 )
 from cti.recovery.cdr import epoch_of
-from cti.recovery.records import CdrRow, QueueRow, Records
+from cti.recovery.records import CdrRow, CelRow, QueueRow, Records
 from cti.tracker.endpoints import EndpointRules, endpoint_of, is_internal_number, is_somebody
 
 ANSWERED: Final = "ANSWERED"
@@ -68,6 +68,7 @@ class CallRecords:
 
     cdr: tuple[CdrRow, ...]
     queue: tuple[QueueRow, ...]
+    cel: tuple[CelRow, ...] = ()
 
     @property
     def ids(self) -> frozenset[str]:
@@ -78,6 +79,8 @@ class CallRecords:
     @property
     def started_at(self) -> float:
         """When it began, as far as these records go."""
+        if self.cdr and self.cel and self.cel[0].event == "CHAN_START":
+            return self.cel[0].at
         if self.cdr:
             return min(row.start for row in self.cdr)
         return min(epoch_of(row.callid) or row.at for row in self.queue)
@@ -85,6 +88,8 @@ class CallRecords:
     @property
     def ended_at(self) -> float:
         """When the last of it was over."""
+        if self.cdr and self.cel and self.cel[-1].event == "CHAN_END":
+            return self.cel[-1].at
         if self.cdr:
             return max(row.end for row in self.cdr)
         return max(row.at for row in self.queue)
@@ -98,7 +103,7 @@ class Reconstruction:
     """`ended`, and with an outcome. What the records do not tell is None."""
     ids: frozenset[str]
     source: str
-    """`cdr`, `queue_log` or `cdr+queue_log`."""
+    """`cdr`, `queue_log` or `cdr+queue_log`; with CEL `cdr+cel` or `cdr+cel+queue_log`."""
 
 
 # --- which records are of one call ----------------------------------------------------------------
@@ -129,8 +134,16 @@ def by_call(records: Records) -> list[CallRecords]:
     lines: dict[str, list[QueueRow]] = {}
     for line in sorted(dict.fromkeys(records.queue), key=_when):
         lines.setdefault(groups.of(f"id {line.callid}"), []).append(line)
+    events: dict[str, list[CelRow]] = {}
+    for event in sorted(dict.fromkeys(records.cel), key=lambda event: event.at):
+        name = event.linkedid or event.uniqueid
+        events.setdefault(groups.of(f"id {name}"), []).append(event)
     return [
-        CallRecords(cdr=tuple(rows.get(group, ())), queue=tuple(lines.get(group, ())))
+        CallRecords(
+            cdr=tuple(rows.get(group, ())),
+            queue=tuple(lines.get(group, ())),
+            cel=tuple(events.get(group, ())),
+        )
         for group in dict.fromkeys([*rows, *lines])
     ]
 
@@ -186,7 +199,8 @@ def reconstruct(records: CallRecords, pbx: str, endpoints: EndpointRules) -> Rec
         return _from_queue_log(records, pbx)
     first = _first(records.cdr, endpoints)
     started, ended = records.started_at, records.ended_at
-    talks = _talks(records)
+    heard = any(event.bridge for event in records.cel)
+    talks = _bridged(records.cel) if heard else _talks(records)
     outcome = _outcome(records, first, talks)
     answered = talks[0].start if talks else None
     direction = _direction(first, endpoints)
@@ -209,7 +223,7 @@ def reconstruct(records: CallRecords, pbx: str, endpoints: EndpointRules) -> Rec
         talk_s=_talk_s(records, talks, outcome),
         partial=True,
     )
-    source = "cdr+queue_log" if records.queue else "cdr"
+    source = "cdr" + "+cel" * heard + "+queue_log" * bool(records.queue)
     return Reconstruction(call=call, ids=records.ids, source=source)
 
 
@@ -284,6 +298,47 @@ def _through_locals(answered: Sequence[CdrRow]) -> list[_Talk]:
         for caller in callers
         for called in phones
     ]
+
+
+def _bridged(events: Sequence[CelRow]) -> list[_Talk]:
+    """Who was in a bridge with whom, through Local channels too, in order of the beginning."""
+    last = events[-1].at
+    present: dict[tuple[str, str], float] = {}
+    spans: list[tuple[str, str, float, float]] = []  # bridge, channel, from, to
+    for event in events:
+        place = event.bridge, event.channel
+        if event.event == "BRIDGE_ENTER" and not event.holding:
+            present.setdefault(place, event.at)
+        elif event.event == "BRIDGE_EXIT" and place in present:
+            spans.append((*place, present.pop(place), event.at))
+        elif event.event == "CHAN_END":
+            left = [key for key in present if key[1] == event.channel]
+            spans += [(*place, present.pop(place), event.at) for place in left]
+    spans += [(*place, start, last) for place, start in present.items()]
+    rooms = _Groups()
+    for bridge, channel, _, _ in spans:
+        if not is_somebody(channel):
+            rooms.join(f"bridge {bridge}", _pair(channel))
+    people = sorted(
+        (
+            (start, end, channel, rooms.of(f"bridge {bridge}"))
+            for bridge, channel, start, end in spans
+            if is_somebody(channel)
+        ),
+    )
+    talks: dict[tuple[str, str], _Talk] = {}
+    for index, (start, end, channel, room) in enumerate(people):
+        for begun, over, other, same in people[:index]:
+            begin, until = max(start, begun), min(end, over)
+            if same != room or other == channel or begin >= until:
+                continue
+            pair = (min(other, channel), max(other, channel))
+            known = talks.get(pair)
+            if known is None or known.start is None:
+                talks[pair] = _Talk(other, channel, begin, until)
+            else:
+                talks[pair] = _Talk(known.one, known.other, known.start, max(known.end, until))
+    return sorted(talks.values(), key=lambda talk: talk.start or 0.0)
 
 
 def _outcome(records: CallRecords, first: CdrRow, talks: Sequence[_Talk]) -> CallOutcome:

@@ -57,11 +57,26 @@ class QueueRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CelRow:
+    """A channel that began, ended, or entered or left a bridge."""
+
+    event: str
+    at: float
+    channel: str
+    uniqueid: str
+    linkedid: str = ""
+    bridge: str = ""
+    holding: bool = False
+    """True for a bridge in which channels only wait side by side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
     """What a source has for a time."""
 
     cdr: tuple[CdrRow, ...] = ()
     queue: tuple[QueueRow, ...] = ()
+    cel: tuple[CelRow, ...] = ()
 
 
 class RecordSource(Protocol):

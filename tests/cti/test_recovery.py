@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from cti.errors import RecordsUnavailable
 from cti.model import CallDirection, CallOutcome, LegResult
 from cti.recovery.cdr import COLUMNS, parse_cdr
+from cti.recovery.cel import parse_cel
 from cti.recovery.files import RecordFiles
 from cti.recovery.queue_log import parse_queue_log
 from cti.recovery.reconstruct import Reconstruction, by_call, reconstruct
-from cti.recovery.records import CdrRow, QueueRow, Records
+from cti.recovery.records import CdrRow, CelRow, QueueRow, Records
 from cti.tracker import EndpointRules
 from cti.tracker.endpoints import endpoint_of
 
 FILE = Path(__file__).with_name("recovery_files") / "asterisk_22.txt"
+CEL = FILE.with_name("asterisk_22_cel.csv")
+CEL_COLUMNS = ("eventtype", "eventtime", "channame", "uniqueid", "linkedid", "eventextra")
 MASTER = (*COLUMNS, "uniqueid", "userfield", "peeraccount", "linkedid", "sequence")
 
 
@@ -178,6 +181,48 @@ def test_a_talk_that_went_from_hand_to_hand_is_counted_once() -> None:
     then = row(dstchannel="PJSIP/1002-4", lastapp="Dial", start=120.0, answer=120.0, end=140.0)
     [found] = told(Records(cdr=(first, consult, then)))
     assert found.call.talk_s == 36.0
+
+
+# --- with CEL -------------------------------------------------------------------------------------
+
+BRIDGED = {
+    # talk and wait in seconds, to 0.05 s of what the phones in the lab did
+    "answered": (2.0, 1.1),
+    "ring_group": (2.0, 0.05),
+    "queue": (2.0, 2),
+    "fpbx": (2.0, 0),
+    "outbound": (1.0, 0.05),
+    "blind": (2.0, 0.05),
+    "attended": (3.05, 0.05),
+}
+
+
+@pytest.mark.parametrize("hours", [0, 3])
+def test_the_bridges_tell_when_people_talked(hours: float) -> None:
+    lines = CEL.read_text(encoding="utf-8").splitlines()
+    cel = parse_cel((shifted(line, hours) for line in lines), CEL_COLUMNS)
+    found = {one.call.id: one for one in told(replace(records(ALL), cel=tuple(cel)))}
+    assert len(found) == len(EXPECTED)
+    for story, expected in EXPECTED.items():
+        [alone] = told(records(STORIES[story]))
+        one = found[alone.call.id]
+        assert one.call.outcome == expected.outcome
+        assert len(one.call.talks) == len(expected.talks)
+        assert ("cel" in one.source) == (expected.outcome == "answered")
+        if story in BRIDGED:
+            talk_s, wait_s = BRIDGED[story]
+            assert one.call.talk_s == pytest.approx(talk_s, abs=0.05)
+            assert one.call.wait_s == pytest.approx(wait_s, abs=0.1)
+
+
+def test_a_bridge_in_which_channels_only_wait_is_no_talk() -> None:
+    waits = {"linkedid": "1795559849.1", "bridge": "b", "holding": True}
+    cel = [
+        CelRow(event="BRIDGE_ENTER", at=101.0, channel=name, uniqueid=name, **waits)  # type: ignore[arg-type]
+        for name in ("PJSIP/trunk-1", "PJSIP/1001-2")
+    ]
+    found = told(Records(cdr=(row(dstchannel="PJSIP/1001-2"),), cel=tuple(cel)))
+    assert found[0].call.talks == ()
 
 
 def test_a_confirmed_member_that_nobody_is_behind_talked_to_nobody() -> None:
