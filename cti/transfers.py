@@ -70,7 +70,8 @@ class LiveTransfer:
             return False
         if self.kind in _RECALLED or self.timed_out:
             own = {leg.endpoint for leg in self.by_legs}
-            if taker.endpoint in own:
+            # Who meets them in a conference room came there with a call of their own.
+            if taker.endpoint in own and taker in legs:
                 tried = [leg for leg in self._tried(legs) if leg.endpoint not in own]
                 return self.settle("failed", tried)
         return self.settle("answered", [taker])

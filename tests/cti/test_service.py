@@ -801,9 +801,11 @@ def truth(story: str) -> list[dict[str, Any]]:
 
 def agent_of(call: dict[str, Any]) -> str:
     """The phone that talked last with the far end, `""` if none did."""
+    if "legs" in call and not any(leg["role"] != "caller" for leg in call["legs"]):
+        return ""  # who enters a conference room called nobody, and who is there has a call, too
     for pair in reversed(call.get("talks", [])):
         phones = [end for end in pair if end.removeprefix("PJSIP/").isdecimal()]
-        if call["direction"] == "internal":
+        if call.get("direction") == "internal":
             return str(pair[1])
         if len(phones) == 1:
             return str(phones[0])
