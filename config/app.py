@@ -289,7 +289,7 @@ async def _follow_pbx(
             )
         ],
         endpoints=endpoints,
-        ledger=service,
+        ledger=service.unseen,
         wait_s=settings.recovery.wait_s,
         longest_gap_s=settings.recovery.longest_gap_s,
     )

@@ -1,4 +1,4 @@
-"""What time it is at a PBX, for events that do not say.
+"""What time it is at a PBX, for events that do not say, and what the history calls that time.
 
 Asterisk tells the time of an event only with `timestampevents = yes`, and never that of an item of
 a list. Without times there would be no seconds in the history, so such events get the time at which
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from cti.ami.events import AmiEvent
@@ -38,3 +39,21 @@ class PbxClock:
             self._ahead_s = event.at - came
             return event
         return replace(event, at=came + self._ahead_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Turns the seconds since 1970 of a PBX into the times of the history."""
+
+    now: Callable[[], float] = time.time
+
+    def at(self, at: float | None) -> datetime:
+        """This time, or the time now when the PBX told none, or one beyond all years."""
+        try:
+            return datetime.fromtimestamp(self.now() if at is None else at, UTC)
+        except (ValueError, OverflowError, OSError):  # a PBX with a clock beyond all years
+            return datetime.fromtimestamp(self.now(), UTC)
+
+    def maybe(self, at: float | None) -> datetime | None:
+        """This time, or None when there is none."""
+        return None if at is None else self.at(at)

@@ -5,6 +5,7 @@
 - `reconstruct`: which records are of one call, and what they say of it. Pure.
 - `files`: the source that reads the ends of such files.
 - `search`: looks for calls in the sources until they are found or the time for it is over.
+- `unseen`: what touches of such calls become, found or not.
 
 Nothing is invented: a second that the records do not tell stays unknown.
 """

@@ -72,7 +72,7 @@ class Run:
             pbx="pbx",
             sources=[archive],
             endpoints=EndpointRules(),
-            ledger=self.service,
+            ledger=self.service.unseen,
             wait_s=wait_s,
             first_s=0.01,
         )
@@ -397,7 +397,7 @@ async def test_a_call_that_cannot_be_written_is_said_and_keeps_nobody_waiting(
     c = pbx.trunk("905559998877")
     times: dict[str, Any] = {"start": 1001.0}
     async with running(Archive(Records(cdr=(row(c, **times), row(a, b))))) as run:
-        write = run.service.reconstructed
+        write = run.service.unseen.reconstructed
 
         async def fails_once(
             found: Reconstruction, touches: Sequence[Touch], missed_in: Gap
@@ -406,7 +406,7 @@ async def test_a_call_that_cannot_be_written_is_said_and_keeps_nobody_waiting(
                 raise RuntimeError
             return await write(found, touches, missed_in)
 
-        run.service.reconstructed = fails_once  # type: ignore[method-assign]
+        run.service.unseen.reconstructed = fails_once  # type: ignore[method-assign]
         run.hears(BEGUN, SnapshotEnded(at=999.0), a.calls(DID), *seen_again(pbx))
         await run.quiet()
         assert len(await run.touches()) == 2
