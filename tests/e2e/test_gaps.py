@@ -257,8 +257,8 @@ async def install(
         return desk
 
     yield make
+    assert set(await asyncio.gather(*(desk.daemon.stop() for desk in made))) == {0}
     for desk in made:
-        assert await desk.daemon.stop() == 0
         await desk.wire.cut()
 
 
