@@ -100,9 +100,6 @@ from cti.transfers import LiveTransfer
 REMEMBERED: Final = 4096
 """Ended channels and calls whose ids are remembered, so that a late event revives nothing."""
 
-RESTART_S: Final = 5.0
-"""A PBX that was started so much later than it last said was started anew; less is rounding."""
-
 COMES_BACK_S: Final = 1.0
 """A call that goes out by one trunk and comes back by it is one call when it takes no longer."""
 
@@ -188,8 +185,12 @@ class CallTracker:
         self._adopted: dict[Channel, None] = {}
         self._queues_listed = False
         self._waiting: set[tuple[str, str]] = set()
-        self._booted: tuple[float, float] | None = None
-        """When the PBX was started, and its uptime as last told."""
+        self._before: Time = None
+        """The time of the event before this one."""
+        self._heard: Time = None
+        """When the PBX was last heard before the link was lost; None once it is heard again."""
+        self._uptime: float | None = None
+        """The PBX's uptime as last told."""
         self._restarted = False
         """True from the first word of a PBX that was restarted until its list was compared."""
         self._handlers: dict[type[AmiEvent], Handler] = {
@@ -239,7 +240,7 @@ class CallTracker:
         if handler is None:
             return []
         if event.at is not None:
-            self._now = event.at
+            self._before, self._now = self._now, event.at
         self._event = event
         handler(event)
         if not self._out:
@@ -1108,26 +1109,28 @@ class CallTracker:
 
     # --- gaps: what exists now --------------------------------------------------------------------
 
-    def _link_lost(self, event: LinkLost) -> None:  # noqa: ARG002 - every handler takes its event
+    def _link_lost(self, event: LinkLost) -> None:
+        if self._heard is None:
+            self._heard = self._now if event.at is None else self._before
         for call in self._calls.values():
             call.partial = True
             call.gap = call.gap or Gap.LINK_LOST
         self._end_audits()
 
     def _fully_booted(self, event: FullyBooted) -> None:
-        """Tell a restart from a network gap: the PBX says since when it is up.
+        """Tell a restart from a network gap: after one, the PBX is up for less long than that.
 
-        Asterisk takes its uptime from the clock that stamps its events, so the difference stays the
-        same for as long as it runs, whatever happens to the clock.
+        `FullyBooted` carries no time of its own, so the one that it is given may be ours. When the
+        PBX was started is therefore not compared, only how long it was not heard.
         """
-        if event.uptime_s is None or event.at is None:
+        heard, self._heard = self._heard, None
+        uptime, before = event.uptime_s, self._uptime
+        if uptime is None:
             return
-        boot = event.at - event.uptime_s
-        if self._booted is not None:
-            before, uptime = self._booted
-            if event.uptime_s < uptime or boot > before + RESTART_S:
-                self._restarted = True
-        self._booted = boot, event.uptime_s
+        self._uptime = uptime
+        unheard = None if event.at is None or heard is None else event.at - heard
+        if (before is not None and uptime < before) or (unheard is not None and uptime <= unheard):
+            self._restarted = True
 
     def _snapshot_begun(self, event: SnapshotBegun) -> None:  # noqa: ARG002
         self._end_audits()

@@ -41,15 +41,21 @@ def rings(pbx: Pbx, *first: FullyBooted) -> Playbook:
         ((990.0, 2.0), (1001.0, 0.0), Gap.PBX_RESTART),
         # rounded to seconds
         ((990.0, 500.9), (1060.9, 571.0), Gap.LINK_LOST),
-        ((990.0, None), (1060.0, 3.0), Gap.LINK_LOST),
+        # what FullyBooted was given for a time was ours at first, an hour behind the PBX's
+        ((-2610.0, 500.0), (1060.4, 570.0), Gap.LINK_LOST),
+        ((990.0, None), (1060.0, 3.0), Gap.PBX_RESTART),
         ((990.0, 500.0), (1060.0, None), Gap.LINK_LOST),
     ],
 )
-def test_a_restart_is_told_from_a_gap_by_the_time_of_the_boot(
-    before: tuple[float, float | None], after: tuple[float, float | None], gap: Gap
+@pytest.mark.parametrize("lost_at", [None, 1020.0])
+def test_a_restart_is_told_from_a_gap_by_the_uptime(
+    before: tuple[float, float | None],
+    after: tuple[float, float | None],
+    gap: Gap,
+    lost_at: float | None,
 ) -> None:
     play = rings(Pbx(), booted(*before))
-    play.sent(LOST, booted(*after), BEGUN, SnapshotEnded()).expect(*GONE)
+    play.sent(LinkLost(at=lost_at), booted(*after), BEGUN, SnapshotEnded()).expect(*GONE)
     call = play.over()
     assert (call.outcome, call.gap, call.lost) == (CallOutcome.UNKNOWN, gap, True)
 
