@@ -261,8 +261,13 @@ def _valid(number: str, region: str | None) -> Iterator[PhoneNumber]:
 
 def _possible(number: str, region: str | None) -> Iterator[PhoneNumber]:
     parsed = _parsed(number, region)
-    if parsed is not None and phonenumbers.is_possible_number(parsed):
+    if parsed is not None and phonenumbers.is_possible_number(parsed) and _is_settled(parsed):
         yield parsed
+
+
+def _is_settled(number: PhoneNumber) -> bool:
+    """Whether its E.164 reads as itself. `+49 00 00 00` loses a national prefix at each reading."""
+    return _parsed(phonenumbers.format_number(number, PhoneNumberFormat.E164), None) == number
 
 
 def _full_length(number: str, region: str) -> Iterator[PhoneNumber]:
