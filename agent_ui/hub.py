@@ -47,12 +47,12 @@ from agent_ui.messages import (
 from agent_ui.metrics import PushMetrics
 from agent_ui.session import (
     hears,
-    hears_of_touch,
     oversees,
     sees_agent,
     sees_call,
     sees_pop,
     sees_queue,
+    sees_touch,
 )
 from agent_ui.settings import PushLimits
 from agent_ui.version import own_version
@@ -300,7 +300,7 @@ class PopHub:
             case AgentChanged(agent=agent):
                 self._agent_changed(agent, received_ns)
             case TouchLogged(touch=touch):
-                to = [session for session in self._all() if hears_of_touch(session.user, notice)]
+                to = [session for session in self._all() if sees_touch(session.user, notice.touch)]
                 if to:
                     body = self.bodies.touch(touch)
                     self._send(TouchFrame(seq=0, at=self._now(), touch=body), to, received_ns)
@@ -418,9 +418,9 @@ class PopHub:
         """The cards on screens that belong to this touch."""
         return [card.pop for card in self._cards.values() if card.pop.touch == touch]
 
-    def _team_of(self, agent: UserId) -> str:
+    def _team_of(self, agent: UserId) -> str | None:
         found = self._agents.get(agent)
-        return found[0].team if found else ""
+        return found[0].team if found else None
 
     # --- browsers ---------------------------------------------------------------------------------
 

@@ -3,6 +3,9 @@
 The same rules are asked when a change is pushed, when a snapshot is made and when the REST API
 answers. Agents see their own cards, the calls they take part in, their queues and their team;
 supervisors and administrators see everything but other people's cards.
+
+Whoever has no team is in one with all others who have none, and with what belongs to no team: an
+installation without teams is one team.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crm_core.model import Endpoint, Role, Touch, User, UserId
-from crm_core.notices import LiveAgent, LiveCall, LiveQueue, Noticed, TouchLogged
+from crm_core.notices import LiveAgent, LiveCall, LiveQueue, Noticed
 
-TeamOf = Callable[[UserId], str]
-"""The team of an agent, `""` when unknown."""
+TeamOf = Callable[[UserId], str | None]
+"""The team of an agent, None when unknown."""
 
 OVERSEERS = frozenset({Role.SUPERVISOR, Role.ADMIN})
 
@@ -44,7 +47,7 @@ def sees_queue(user: User, queue: LiveQueue, team_of: TeamOf) -> bool:
     return any(
         member.agent == user.id
         or Endpoint(pbx=queue.pbx, name=member.interface) in user.phones
-        or (bool(user.team) and member.agent is not None and team_of(member.agent) == user.team)
+        or (member.agent is not None and _same_team(user, team_of(member.agent)))
         for member in queue.members
     )
 
@@ -57,6 +60,9 @@ def sees_agent(user: User, agent: LiveAgent) -> bool:
 def sees_touch(user: User, touch: Touch, *, owner: UserId | None = None) -> bool:
     """An agent sees own touches, those of own customers and those of the team.
 
+    The same rule lists the history and tells of what is new in it, so that the page shows the same
+    rows live and after a reload.
+
     `owner` is the present owner of the touch's contact, where it is known better than the match
     says.
     """
@@ -64,15 +70,6 @@ def sees_touch(user: User, touch: Touch, *, owner: UserId | None = None) -> bool
     if owner is None and contact is not None:
         owner = contact.owner
     return oversees(user) or user.id in {touch.agent, owner} or _same_team(user, touch.team)
-
-
-def hears_of_touch(user: User, notice: TouchLogged) -> bool:
-    """Who may see the touch is told of it, and so is who took part in it."""
-    return (
-        sees_touch(user, notice.touch)
-        or user.id in notice.agents
-        or (not notice.agents and _same_team(user, notice.team))
-    )
 
 
 def hears(user: User, notice: Noticed) -> bool:
@@ -85,5 +82,5 @@ def hears(user: User, notice: Noticed) -> bool:
     return not notice.team or oversees(user) or _same_team(user, notice.team)
 
 
-def _same_team(user: User, team: str) -> bool:
-    return bool(user.team) and user.team == team
+def _same_team(user: User, team: str | None) -> bool:
+    return user.team == team

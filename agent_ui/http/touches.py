@@ -126,7 +126,7 @@ async def visible_touches(
         agent=agent,
         medium=medium,
         visible_to=None if everything else user.id,
-        teams=None if everything else ((user.team,) if user.team else ()),
+        teams=None if everything else (user.team,),
         after=after,
         limit=limit,
     )

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from agent_ui.session import (
     hears,
-    hears_of_touch,
     sees_agent,
     sees_call,
     sees_pop,
@@ -14,7 +13,7 @@ from agent_ui.session import (
     sees_touch,
 )
 from crm_core.model import UserId
-from crm_core.notices import Noticed, TouchLogged
+from crm_core.notices import Noticed
 
 from .scene import AYSE, BORIS, CARLA, DENIZ, KNOWN, SVETLANA, agent, call, queue, touch
 
@@ -58,10 +57,13 @@ def test_an_agent_sees_team_mates() -> None:
     assert sees_agent(SVETLANA, agent(BORIS))
 
 
-def test_people_without_a_team_are_no_team() -> None:
+def test_people_without_a_team_are_one_team() -> None:
+    """An installation without teams is one team; a team is still closed to them."""
     alone, other = replace(AYSE, team=""), replace(BORIS, team="")
-    assert not sees_agent(alone, agent(other))
-    assert not sees_touch(alone, touch(agent=other, team=""))
+    assert sees_agent(alone, agent(other))
+    assert sees_touch(alone, touch(agent=other, team=""))
+    assert not sees_touch(AYSE, touch(agent=other, team=""))
+    assert not sees_touch(alone, touch(agent=BORIS, team="sales"))
     assert not hears(alone, Noticed(code="x", team="sales"))
 
 
@@ -77,13 +79,6 @@ def test_an_agent_sees_own_touches_own_customers_and_the_team() -> None:
 
 def test_nobody_owns_a_touch_of_nobody() -> None:
     assert not sees_touch(BORIS, touch(agent=None))
-
-
-def test_who_took_part_hears_of_the_touch() -> None:
-    logged = TouchLogged(touch=touch(agent=BORIS, team="sales"), agents=(AYSE.id,))
-    assert hears_of_touch(AYSE, logged)
-    assert hears_of_touch(BORIS, logged)
-    assert not hears_of_touch(CARLA, logged)
 
 
 def test_a_sentence_to_agents_is_not_heard_by_others() -> None:

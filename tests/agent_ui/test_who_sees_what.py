@@ -75,11 +75,7 @@ class World:
         return any(
             member.agent == user.id
             or is_phone(user, queue.pbx, member.interface)
-            or (
-                user.team != ""
-                and member.agent is not None
-                and self.teams.get(member.agent) == user.team
-            )
+            or (member.agent is not None and self.teams.get(member.agent) == user.team)
             for member in queue.members
         )
 
@@ -150,7 +146,7 @@ class World:
                 touch = replace(touch, subject=mark)
                 told = self.some()
                 team = dice.choice(TEAMS)
-                sees = self.of_team(touch.team) | (set(told) or self.of_team(team))
+                sees = self.of_team(touch.team)
                 if touch.agent is not None:
                     sees.add(touch.agent)
                 return TouchLogged(touch=touch, agents=told, team=team), sees
@@ -162,7 +158,7 @@ class World:
 
     def of_team(self, team: str) -> set[UserId]:
         """The people of a team."""
-        return {user.id for user in self.people if team and user.team == team}
+        return {user.id for user in self.people if user.team == team}
 
     def happens(self, mark: str) -> None:
         """One thing happens."""
