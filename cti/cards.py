@@ -186,7 +186,7 @@ class Cards:
             yield self._end(live, user.id, change.at)
             return
         by = self._people.at(change.answered_by) if change.answered_by else None
-        name = by.name if by else change.answered_by.endpoint if change.answered_by else ""
+        name = by.name if by else _bare(change.answered_by) if change.answered_by else ""
         yield self._withdraw(live, user.id, _why_withdrawn(live.call, leg), name)
 
     def _merged(
@@ -308,6 +308,11 @@ def _leg_state(leg: Leg) -> str:
     if leg.answered:
         return "talking"
     return "ringing" if leg.rang else "dialing"
+
+
+def _bare(leg: Leg) -> str:
+    """`1002` of `PJSIP/1002`: how people call a phone without a user."""
+    return leg.endpoint.partition("/")[2] or leg.endpoint
 
 
 def _since(start: float | None, end: float | None) -> float | None:

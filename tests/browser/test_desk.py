@@ -275,6 +275,35 @@ def test_a_mail_is_said_in_one_line_that_moves_nothing_and_goes_by_itself(desk: 
     expect(line).to_contain_text("A mail in the mailbox “support” could not be read")
 
 
+def test_the_wait_counts_until_the_phone_stops_ringing(desk: Desk) -> None:
+    page = desk.page()
+    zeynep_rings(desk, waited_s=0.0, rang_s=65)
+    way = page.locator(".card .way")
+    expect(way).to_contain_text("Waited 1:0")
+    gone = PopWithdrawn(
+        id="z", agent=desk.people.ece.id, reason=WithdrawReason.ANSWERED_ELSEWHERE, by="1002"
+    )
+    desk.server.publish(gone)
+    expect(page.locator(".card .status")).to_have_text("Answered by 1002")
+    shown = way.locator(".time").inner_text()
+    assert shown.startswith("1:0")
+    page.wait_for_timeout(1_500)  # the clock of the page goes on, the wait does not
+    expect(way.locator(".time")).to_have_text(shown)
+
+    zeynep_rings(desk, state=PopState.CONNECTED, waited_s=31.0, talked_s=3)
+    expect(way).to_contain_text("Waited 0:31")
+
+
+def test_of_a_call_that_we_make_nobody_waits(desk: Desk) -> None:
+    page = desk.page()
+    ring(desk, "o", STRANGER, no_match(STRANGER), direction="outbound", queue="", waited_s=5.0)
+    card = page.locator(".card")
+    expect(card.locator(".status")).to_contain_text("Calling")
+    expect(card).to_contain_text("Not a contact yet. You can look the person up.")
+    expect(card).not_to_contain_text("Waited")
+    expect(card).not_to_contain_text("Ask who it is")
+
+
 def test_unknown_withheld_and_internal_callers_look_different(desk: Desk) -> None:
     page = desk.page()
     card = page.locator(".card")

@@ -123,6 +123,17 @@ async def test_colleagues_see_who_answered_instead(pbx: Pbx) -> None:
         )
 
 
+async def test_a_phone_without_a_user_is_named_by_its_number(pbx: Pbx) -> None:
+    a = pbx.trunk()
+    b, c = pbx.phone("1001", of=a), pbx.phone("1099", of=a)
+    async with Switchboard() as board:
+        await board.hears(a.calls(DID), *ringing(a, b), *ringing(a, c))
+        board.expect(f"ayse: card ringing {ZOE}")
+        await board.hears(*answered(a, c), a.dial_ends(b, "CANCEL"), b.hangs_up(26))
+        board.expect("ayse: card withdrawn answered_elsewhere by 1099")
+        await board.hears(*over(a, c))
+
+
 async def test_a_missed_call_belongs_to_the_team_whose_phones_rang(pbx: Pbx) -> None:
     a = pbx.trunk()
     phones = [pbx.phone(number, of=a) for number in ("1003", "1001", "1002")]

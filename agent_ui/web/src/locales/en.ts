@@ -123,6 +123,7 @@ export const en = {
   "pop.before": "Before this call",
   "pop.first_time": "First contact: no earlier calls or mails.",
   "pop.hint_unknown": "Ask who it is, then look the person up.",
+  "pop.hint_dialled": "Not a contact yet. You can look the person up.",
   "pop.hint_withheld": "The caller has hidden the number. Ask who it is, then look the person up.",
   "pop.look_up": "Look someone up",
   "pop.open": "Contact",

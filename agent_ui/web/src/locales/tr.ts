@@ -119,6 +119,7 @@ export const tr: Catalogue = {
   "pop.before": "Bu çağrıdan önce",
   "pop.first_time": "İlk temas: daha önce çağrı veya e-posta yok.",
   "pop.hint_unknown": "Kim olduğunu sorun, sonra kişiyi arayın.",
+  "pop.hint_dialled": "Henüz kayıtlı değil. Kişiyi listede bulup seçebilirsiniz.",
   "pop.hint_withheld": "Arayan numarasını gizlemiş. Kim olduğunu sorun, sonra kişiyi arayın.",
   "pop.look_up": "Kişi ara",
   "pop.open": "Kişi",

@@ -56,7 +56,10 @@ function Status({ card }: { card: Card }) {
 }
 
 /** By which way the call came, and how long the caller waited before this phone rang. */
-function Way({ pop, ringing }: { pop: PopBody; ringing: boolean }) {
+function Way({ card }: { card: Card }) {
+  const { pop } = card;
+  // Of a call that we made nobody waited but us.
+  const waited = pop.direction === "outbound" ? null : pop.waited_s;
   return (
     <ul class="way">
       {pop.queue !== "" && (
@@ -69,16 +72,20 @@ function Way({ pop, ringing }: { pop: PopBody; ringing: boolean }) {
           <Sentence id="pop.dialed" values={{ number: <Name>{pop.dialed}</Name> }} />
         </li>
       )}
-      {pop.waited_s !== null && (
+      {waited !== null && (
         <li>
           <Sentence
             id="pop.waited"
             values={{
               time:
-                ringing && pop.ringing_at !== null ? (
-                  <RunningOn base={pop.waited_s} at={pop.ringing_at} />
+                pop.state === "ringing" && pop.ringing_at !== null ? (
+                  <RunningOn
+                    base={waited}
+                    at={pop.ringing_at}
+                    until={card.gone === null ? null : card.changedAt}
+                  />
                 ) : (
-                  <span class="time">{duration(pop.waited_s)}</span>
+                  <span class="time">{duration(waited)}</span>
                 ),
             }}
           />
@@ -187,7 +194,10 @@ function Before({ pop, first }: { pop: PopBody; first: boolean }) {
     );
   }
   if (result === "known") return <p class="before empty">{t("pop.first_time")}</p>;
-  if (result === "unknown") return <LookUp touch={pop.touch} hint="pop.hint_unknown" />;
+  if (result === "unknown") {
+    const hint = pop.direction === "outbound" ? "pop.hint_dialled" : "pop.hint_unknown";
+    return <LookUp touch={pop.touch} hint={hint} />;
+  }
   if (result === "withheld") return <LookUp touch={null} hint="pop.hint_withheld" />;
   return null;
 }
@@ -237,7 +247,7 @@ export function PopCard({ card, open, first, onToggle }: Props) {
       <header>
         <Status card={card} />
         {open ? (
-          <Way pop={pop} ringing={look(card) === "ringing"} />
+          <Way card={card} />
         ) : (
           <button type="button" class="summary" aria-expanded="false" onClick={onToggle}>
             <span class="name">

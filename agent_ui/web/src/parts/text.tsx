@@ -49,9 +49,16 @@ export function Running({ from, until }: { from: string; until?: string | null }
   return <span class="time">{duration(since(from, end))}</span>;
 }
 
-/** Seconds that were `base` when the server said so at `at`, and run on. */
-export function RunningOn({ base, at }: { base: number; at: string }) {
-  return <span class="time">{duration(base + since(at, now.value))}</span>;
+interface RunningOnProps {
+  base: number;
+  at: string;
+  /** Server time in milliseconds at which they stopped; null while they run. */
+  until: number | null;
+}
+
+/** Seconds that were `base` when the server said so at `at`, and ran on. */
+export function RunningOn({ base, at, until }: RunningOnProps) {
+  return <span class="time">{duration(base + since(at, until ?? now.value))}</span>;
 }
 
 export function Ago({ at }: { at: string }) {
