@@ -56,8 +56,43 @@ def syntax_mistake(error: tomllib.TOMLDecodeError, text: str) -> tuple[str, int]
     words, _, place = str(error).partition(" (at ")
     line = re.match(r"line (\d+)", place)
     last = text.count("\n") + (not text.endswith("\n"))
-    number = int(line[1]) if line else last
-    return f"is not TOML: {words[:1].lower()}{words[1:]}", max(1, min(number, last))
+    number = max(1, min(int(line[1]) if line else last, last))
+    words = _what_was_meant(words, text.split("\n"), number) or f"{words[:1].lower()}{words[1:]}"
+    return f"is not TOML: {words}", number
+
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]")
+_BARE_TEXT = re.compile(r"\s*([\w.-]+)\s*=\s*([\w./~@:+-]+)")
+
+
+def _what_was_meant(words: str, lines: list[str], number: int) -> str:
+    """A mistake that many make, said so that it can be mended; `""` for any other.
+
+    Shows no value: it may be a secret.
+    """
+    line = lines[number - 1]
+    if words.startswith(("Cannot declare", "Cannot overwrite")):
+        if (header := _HEADER.match(line)) is None:
+            key = line.partition("=")[0].strip()
+            return f"{key} is given twice" if re.fullmatch(r"[\w.-]+", key) else ""
+        brackets, name = header.groups()
+        for at, earlier in enumerate(lines[: number - 1], 1):
+            other = _HEADER.match(earlier)
+            if other is None or other[2] != name:
+                continue
+            if other[1] == brackets:
+                return f"[{name}] is there already, on line {at}: put its settings together"
+            one, many = f"[{name}]", f"[[{name}]]"
+            above, here = (one, many) if brackets == "[[" else (many, one)
+            return f"{here} here, but {above} on line {at}: write {many} in both places"
+        return f"{name} is there already, further up, as something else"
+    bare = _BARE_TEXT.match(line)
+    if bare is None or not words.startswith(("Invalid value", "Expected newline")):
+        return ""
+    key, value = bare.groups()
+    if value.lower() in ("yes", "no", "on", "off", "true", "false"):
+        return f"{key} must be true or false, in small letters and without quotes"
+    return f'text needs quotes: {key} = "…"'
 
 
 _LIMITS = {

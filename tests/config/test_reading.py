@@ -138,7 +138,38 @@ def test_tables_written_in_the_wrong_way(given: Given) -> None:
     [
         ("a = 1\nb = = 2\n", "toy.toml:2: is not TOML: invalid value"),
         ('[web]\nport = 1\nname = "open\n', "toy.toml:3: is not TOML: illegal character '\\n'"),
-        ("[web]\n[web]\n", "toy.toml:2: is not TOML: cannot declare ('web',) twice"),
+        (
+            "[web]\n[web]\n",
+            "toy.toml:2: is not TOML: [web] is there already, on line 1: put its settings together",
+        ),
+        (
+            "[server]\n\n[[server]]\n",
+            (
+                "toy.toml:3: is not TOML: [[server]] here, but [server] on line 1: "
+                "write [[server]] in both places"
+            ),
+        ),
+        (
+            "[[server]]\n[ server ] # again\n",
+            (
+                "toy.toml:2: is not TOML: [server] here, but [[server]] on line 1: "
+                "write [[server]] in both places"
+            ),
+        ),
+        (
+            "web = 1\n[web]\n",
+            "toy.toml:2: is not TOML: web is there already, further up, as something else",
+        ),
+        ("a = 1\na = 2\n", "toy.toml:2: is not TOML: a is given twice"),
+        ("name = main\n", 'toy.toml:1: is not TOML: text needs quotes: name = "…"'),
+        ("secret = 4hunter2\n", 'toy.toml:1: is not TOML: text needs quotes: secret = "…"'),
+        (
+            "open = yes\n",
+            (
+                "toy.toml:1: is not TOML: open must be true or false, "
+                "in small letters and without quotes"
+            ),
+        ),
         ('x = """\n\n', "toy.toml:2: is not TOML: unterminated string"),
     ],
 )
