@@ -6,6 +6,7 @@ Each finding says in plain words what was tried and, if it failed, what an opera
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -91,8 +92,11 @@ async def _port(settings: UiSettings) -> Finding:
 async def _pbx(settings: PbxSettings, session: str, user: str, secret: str) -> Finding:
     what = f"pbx {settings.name}, {session}"
     where = f"{settings.host}:{settings.port}"
+    heard = bytearray()
     try:
-        connection = await open_connection(settings, on_message=lambda *_: None)
+        connection = await open_connection(
+            settings, on_message=lambda *_: None, on_bytes=heard.extend
+        )
         try:
             await connection.log_in(
                 user=user,
@@ -111,11 +115,48 @@ async def _pbx(settings: PbxSettings, session: str, user: str, secret: str) -> F
         return Finding(well=False, what=what, words=words)
     except (PeerUnavailable, ActionFailed) as error:
         words = (
-            f"{where}: {error}; is Asterisk running, `enabled = yes` in manager.conf, bindaddr and "
-            "firewall open for this host, and tls the same on both sides?"
+            _of_another_server(settings, bytes(heard))
+            or _of_tls(error)
+            or (
+                f"{error}; is Asterisk running, `enabled = yes` in manager.conf, bindaddr and "
+                "firewall open for this host, and tls the same on both sides?"
+            )
         )
-        return Finding(well=False, what=what, words=words)
+        return Finding(well=False, what=what, words=f"{where}: {words}")
     return Finding(well=True, what=what, words=f"logged in at {where} as {user!r}")
+
+
+_GREETING = b"Asterisk Call Manager"
+_TLS_ALERT = b"\x15\x03"
+
+
+def _of_another_server(settings: PbxSettings, heard: bytes) -> str:
+    """What is wrong if the first bytes that came are not those of a manager interface."""
+    if heard.startswith(_TLS_ALERT) and not settings.tls:
+        return "what answers there speaks TLS: set `tls = true`, or give the port without TLS"
+    if heard and not heard.startswith(_GREETING[: len(heard)]):
+        return (
+            "what answers there is no Asterisk manager: give the port of manager.conf, usually "
+            "5038, or 5039 with TLS"
+        )
+    return ""
+
+
+def _of_tls(error: Exception) -> str:
+    """What a failed TLS handshake means; `""` if it was something else."""
+    match error.__cause__:
+        case ssl.SSLCertVerificationError() as refused:
+            return (
+                f"its certificate is not trusted ({refused.verify_message}): name the file of who "
+                "signed it in tls_ca_file, and host as the certificate has it"
+            )
+        case ssl.SSLError():
+            return (
+                "what answers there does not speak TLS as we do: set `tls = false`, or give the "
+                "port of tlsbindaddr in manager.conf, usually 5039"
+            )
+        case _:
+            return ""
 
 
 async def _mailbox(settings: MailboxSettings) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,45 @@ async def test_a_pbx_that_is_not_there(tmp_path: Path, dead_port: int) -> None:
     assert not finding.well
     assert f"127.0.0.1:{dead_port}" in finding.words
     assert "is Asterisk running" in finding.words
+
+
+@pytest.mark.parametrize("greeting", [b"220 mail.example.com ESMTP\r\n", b"HTTP/1.1 400 No\r\n"])
+async def test_another_kind_of_server_where_the_pbx_should_be(
+    tmp_path: Path, greeting: bytes
+) -> None:
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        found = await findings(installation(tmp_path, pbx=(pbx(port),)))
+    finding = found["pbx main, events"]
+    assert not finding.well
+    assert "what answers there is no Asterisk manager" in finding.words
+
+
+async def test_tls_on_a_port_without_it(tmp_path: Path) -> None:
+    async with DemoPbx(username="santral", secret=SECRET, members={}) as server:
+        encrypted = pbx(server.port).model_copy(update={"tls": True})
+        found = await findings(installation(tmp_path, pbx=(encrypted,)))
+    finding = found["pbx main, events"]
+    assert not finding.well
+    assert "does not speak TLS" in finding.words
+    assert "_ssl.c" not in finding.words
+
+
+async def test_no_tls_on_a_port_that_has_it(tmp_path: Path) -> None:
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x15\x03\x01\x00\x02\x02\x46")  # the alert of a TLS server
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        found = await findings(installation(tmp_path, pbx=(pbx(port),)))
+    assert "speaks TLS: set `tls = true`" in found["pbx main, events"].words
 
 
 async def test_a_mailbox_that_is_well(tmp_path: Path) -> None:
