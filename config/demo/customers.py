@@ -87,6 +87,9 @@ _CYRILLIC = dict(
 
 COUNT = 2000
 
+_MOBILE = ("+905", "+79")
+"""How mobile numbers begin. American ones cannot be told from those of a landline."""
+
 
 def _ascii(text: str) -> str:
     latin = text.translate(_LATIN).lower()
@@ -128,7 +131,7 @@ def customers(count: int = COUNT, *, seed: int = 2026) -> Iterator[ContactDraft]
         domain = _ascii(company) if company else f"mail-{language}"
         address = f"{_ascii(first)}.{_ascii(last)}.{index}@{domain}.example"
         points = [
-            ContactPoint(kind=PointKind.PHONE, value=number, label="mobile"),
+            ContactPoint(kind=PointKind.PHONE, value=number, label=_label(number, company)),
             ContactPoint(kind=PointKind.EMAIL, value=address, label="work" if company else ""),
         ]
         if company:
@@ -146,6 +149,12 @@ def customers(count: int = COUNT, *, seed: int = 2026) -> Iterator[ContactDraft]
             tags=(language,),
             points=tuple(points),
         )
+
+
+def _label(number: str, company: str) -> str:
+    if number.startswith(_MOBILE):
+        return "mobile"
+    return "work" if company else "home"
 
 
 def _switchboard(company: str) -> str:

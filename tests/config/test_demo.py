@@ -171,6 +171,14 @@ async def test_it_says_what_it_needs_where_the_extra_is_not_installed(directory:
 def test_its_customers_are_the_same_in_each_run_and_reach_nobody() -> None:
     people = list(customers())
     assert people == list(customers())
+    labels = {
+        (point.label, point.value)
+        for person in people
+        for point in person.points
+        if point.kind == "phone" and not point.shared
+    }
+    mobile = {number for label, number in labels if label == "mobile"}
+    assert mobile == {number for _, number in labels if number.startswith(("+905", "+79"))}
     assert len(people) == 2000
     assert all(
         point.value.startswith("+") or point.value.endswith(".example")
