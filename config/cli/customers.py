@@ -36,7 +36,7 @@ def import_customers(file: Path, dry_run: bool, as_json: bool, config_path: Path
 
     The first row names the columns, in English, Turkish or Russian. Rows that cannot be taken are
     listed with row, column and reason, and do not stop the others. Running it again changes
-    nothing. Exits 1 if no row could be taken.
+    nothing. Exits 1 if no row could be taken, 0 if some or all were.
     """
     from crm_core.imports import import_contacts  # noqa: PLC0415 - a command loads its own
     from crm_core.phone import PhoneRules  # noqa: PLC0415
@@ -55,6 +55,9 @@ def import_customers(file: Path, dry_run: bool, as_json: bool, config_path: Path
         print_json(asdict(report))
     else:
         _show(report)
+    if report.refused:
+        more = "" if as_json else "; the reasons stand above, --json gives them for programs"
+        click.echo(f"REFUSED: {report.refused} of {report.rows} rows{more}", err=True)
     if report.rows and report.refused == report.rows:
         click.get_current_context().exit(1)
 

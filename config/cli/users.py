@@ -80,6 +80,7 @@ def add(
 
     async def create() -> User:
         async with open_database(settings) as store, store.begin() as uow:
+            await _check_phones(uow, ends, login)
             created = await uow.users.add(
                 login=login,
                 name=name or login,
@@ -152,6 +153,7 @@ def change(
     async def write() -> User:
         async with open_database(settings) as store, store.begin() as uow:
             found = await _user(uow, login)
+            await _check_phones(uow, more, login)
             changed = await uow.users.change(
                 found.id,
                 name=name,
@@ -240,6 +242,11 @@ def link(login: str, config_path: Path | None) -> None:
     from agent_ui.auth import Auth  # noqa: PLC0415 - loads argon2
 
     settings = settings_of(config_path)
+    if not (settings.web.port or settings.web.public_url):
+        fail(
+            "web.port is 0: the port is chosen when Santral starts, so there is no address to "
+            "give; set web.port or web.public_url"
+        )
 
     async def make() -> str:
         async with open_database(settings) as store:
@@ -259,6 +266,19 @@ async def _user(uow: UnitOfWork, login: str) -> User:
     if found is None:
         fail(f"there is no user {login!r}")
     return found[0]
+
+
+async def _check_phones(uow: UnitOfWork, phones: list[tuple[str, str]], login: str) -> None:
+    """End the command if somebody else has one of the phones; who is inactive keeps theirs."""
+    for each in await uow.users.all():
+        for phone in each.phones:
+            if (phone.pbx, phone.name) in phones and each.login != login.casefold():
+                shown = f"{phone.pbx}:{phone.name}"
+                kept = "" if each.active else ", who is inactive but keeps it"
+                fail(
+                    f"the phone {shown} belongs to {each.login}{kept}; to free it: "
+                    f"santral user change {each.login} --remove-phone {shown}"
+                )
 
 
 def _address(settings: Settings) -> str:

@@ -201,7 +201,15 @@ def test_a_login_or_a_phone_that_is_taken_is_refused(santral: Santral) -> None:
     phone = ("--phone", "main:PJSIP/1001", "--no-password")
     santral("user", "add", "ece", *phone)
     assert "'ece' is taken" in santral("user", "add", "ECE", "--no-password", code=1).stderr
-    assert "belongs to somebody else" in santral("user", "add", "can", *phone, code=1).stderr
+    taken = santral("user", "add", "can", *phone, code=1).stderr
+    assert "the phone main:PJSIP/1001 belongs to ece;" in taken
+    assert "santral user change ece --remove-phone main:PJSIP/1001" in taken
+    assert "'ece' is taken" in santral("user", "add", "ece", *phone, code=1).stderr
+    santral("user", "change", "ece", "--inactive")
+    taken = santral("user", "add", "can", *phone, code=1).stderr
+    assert "belongs to ece, who is inactive but keeps it" in taken
+    santral("user", "change", "ece", "--remove-phone", "main:PJSIP/1001")
+    santral("user", "add", "can", *phone)
 
 
 def test_the_password_is_typed_twice(santral: Santral) -> None:
@@ -230,7 +238,7 @@ def test_a_user_is_changed(santral: Santral) -> None:
         "active": True,
     }
     taken = santral("user", "change", "ece", "--add-phone", "main:PJSIP/1002", code=1)
-    assert "belongs to somebody else" in taken.stderr
+    assert "the phone main:PJSIP/1002 belongs to can" in taken.stderr
     none = santral("user", "change", "ece", "--remove-phone", "main:PJSIP/1", code=1)
     assert "'ece' has no phone 'PJSIP/1'" in none.stderr
     assert "there is no user" in santral("user", "change", "eve", "--team", "", code=1).stderr
@@ -279,6 +287,8 @@ def test_a_link_signs_in_at_the_address_people_use(santral: Santral) -> None:
     link = santral("user", "link", "ece", SANTRAL_WEB__PUBLIC_URL="https://desk.example").stdout
     assert link.startswith("https://desk.example/signin/")
     assert "there is no user 'eve'" in santral("user", "link", "eve", code=1).stderr
+    any_port = santral("user", "link", "ece", code=1, SANTRAL_WEB__PORT="0")
+    assert "the port is chosen when Santral starts" in any_port.stderr
 
 
 # --- customers ------------------------------------------------------------------------------------
@@ -289,7 +299,9 @@ CONTACTS = "Name;Phone;Email;Company\nZoë Müller;0532 123 45 67;zoe@example.co
 def test_contacts_are_imported_and_then_known(santral: Santral, tmp_path: Path) -> None:
     file = tmp_path / "contacts.csv"
     file.write_text(CONTACTS, encoding="utf-8")
-    dry = santral("import", str(file), "--dry-run").stdout
+    result = santral("import", str(file), "--dry-run")
+    assert result.stderr.startswith("REFUSED: 1 of 2 rows")
+    dry = result.stdout
     assert "row 3, Phone: '12' is no phone number" in dry
     assert "2 rows: 1 created, 0 updated, 0 unchanged, 1 refused (nothing was changed)" in dry
     assert lines_of(santral("match", "+905321234567", "--json"))[0]["result"] == "unknown"
