@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from playwright.sync_api import expect
 
 from crm_core.model import (
+    ContactPoint,
     Direction,
     Match,
     MatchResult,
@@ -16,8 +17,10 @@ from crm_core.model import (
     Outcome,
     Party,
     PartyKind,
+    PointKind,
     Touch,
     TouchId,
+    User,
 )
 from crm_core.notices import (
     CallChanged,
@@ -32,6 +35,7 @@ from crm_core.notices import (
     TouchLogged,
     WithdrawReason,
 )
+from crm_core.ports import ContactDraft
 from tests.browser.conftest import Desk, eventually
 from tests.browser.scenes import (
     COLLEAGUE,
@@ -434,6 +438,36 @@ def test_a_contact_is_found_and_opened_by_the_keyboard_alone(desk: Desk) -> None
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
 
 
+def test_people_of_the_same_name_are_told_apart_by_number_or_address(desk: Desk) -> None:
+    shared = ContactPoint(kind=PointKind.PHONE, value=SWITCHBOARD.address, shared=True)
+    mobile = ContactPoint(kind=PointKind.PHONE, value="+905320004455", label="mobile")
+    mail = ContactPoint(kind=PointKind.EMAIL, value="ali@kaya.example")
+    people = {"A-1": (shared, mobile), "A-2": (shared, mail), "A-3": ()}
+
+    async def add() -> None:
+        async with desk.server.store.begin() as uow:
+            for id_, points in people.items():
+                await uow.contacts.upsert(
+                    ContactDraft(name="Ali Kaya", external_id=id_, account="Kaya", points=points)
+                )
+            await uow.commit()
+
+    desk.server.run(add())
+    page = desk.page()
+    found = page.locator(".bar").get_by_role("option")
+    page.keyboard.press("/")
+    page.keyboard.type("ali kaya")
+    expect(found).to_have_count(3)
+    for line in ("Kaya · A-1 · 0532 000 44 55", "Kaya · A-2 · ali@kaya.example", "Kaya · A-3"):
+        expect(found.locator(".account").get_by_text(line, exact=True)).to_be_visible()
+
+    ring(desk, "u", STRANGER, no_match(STRANGER))
+    card = page.locator(".card")
+    card.get_by_role("combobox").fill("ali kaya")
+    card.get_by_role("option").filter(has_text="A-1").click()
+    expect(card.locator(".found-one .account")).to_have_text("Kaya · A-1 · 0532 000 44 55")
+
+
 def test_a_lost_pbx_link_is_said_in_a_plain_sentence(desk: Desk) -> None:
     page = desk.page()
     desk.server.publish(LinkChanged(name="ami:main", up=False, since=ago(minutes=2)))
@@ -457,6 +491,42 @@ def test_the_page_speaks_three_languages(desk: Desk) -> None:
     expect(page.locator(".card .reasons")).to_have_text("номер совпал, мобильный")
     page.reload()
     expect(page.locator(".connection")).to_have_text("На связи")
+
+
+def speaker_of_russian(desk: Desk) -> User:
+    async def add() -> User:
+        async with desk.server.store.begin() as uow:
+            user = await uow.users.add(login="irina", name="Ирина", role="agent", language="ru")
+            await uow.commit()
+        return user
+
+    return desk.server.run(add())
+
+
+def test_the_page_begins_in_the_language_of_the_user_else_of_the_browser(desk: Desk) -> None:
+    browser = desk.context.browser
+    assert browser is not None
+    turkish = replace(desk, context=browser.new_context(locale="tr-TR"))
+    try:
+        page = turkish.blank()
+        html = page.locator("html")
+        up = page.locator('.connection[data-look="up"]')
+        page.goto(desk.server.url + "/signin")
+        expect(html).to_have_attribute("lang", "tr")
+        page.goto(desk.server.link(desk.people.ece))  # for whom nobody has set a language
+        expect(up).to_be_visible()
+        expect(html).to_have_attribute("lang", "tr")
+
+        page.goto(desk.server.link(speaker_of_russian(desk)))
+        expect(up).to_be_visible()
+        expect(html).to_have_attribute("lang", "ru")
+        page.locator(".me").click()
+        page.get_by_label("Язык").select_option("en")
+        page.reload()
+        expect(up).to_be_visible()
+        expect(html).to_have_attribute("lang", "en")
+    finally:
+        turkish.context.close()
 
 
 def test_the_title_and_one_notification_call_a_hidden_tab(desk: Desk) -> None:

@@ -44,9 +44,13 @@ export function setLanguage(next: Language): void {
   write("language", next);
 }
 
-/** The language chosen here, else the user's, else the browser's. */
+/**
+ * The language chosen here, else the user's, else the browser's. A user has English when nobody has
+ * set anything else, so that English says nothing of the user.
+ */
 export function settleLanguage(ofUser?: string): void {
-  language.value = speak([read("language"), ofUser, ...navigator.languages]);
+  const set = ofUser === "en" ? null : ofUser;
+  language.value = speak([read("language"), set, ...navigator.languages]);
 }
 
 /** Keep the document in step with the settings, and the settings with the other tabs. */

@@ -1,5 +1,6 @@
 /** How callers, outcomes and reasons are said, in the reader's language. */
 
+import type { ContactBody } from "./api.ts";
 import { country, plain } from "./format.ts";
 import { isKey, type Key, language, t } from "./i18n.ts";
 import type { MatchBody, NoticeFrame, PartyBody, PopBody, TouchBody } from "./protocol.ts";
@@ -32,6 +33,20 @@ export function callerPlace(pop: PopBody): string {
     pop.queue === "" ? "" : t("pop.queue", { queue: pop.queue }),
   ];
   return parts.filter((part) => part !== "").join(" · ");
+}
+
+/** A number or address of the person alone, else one that reaches others, too. */
+function reachedAt({ points }: ContactBody): string {
+  const current = points.filter((point) => point.valid_to === null);
+  const own = current.filter((point) => !point.shared);
+  const best = own.find((point) => point.kind === "phone") ?? own[0] ?? current[0];
+  return best === undefined ? "" : best.display || best.value;
+}
+
+/** The line below a name that was found: it tells people of the same name apart. */
+export function contactLine(contact: ContactBody): string {
+  const parts = [contact.account?.name, contact.external_id, reachedAt(contact)];
+  return parts.filter(Boolean).join(" · ");
 }
 
 export function touchName(touch: TouchBody): string {

@@ -5,6 +5,7 @@ import { api, type ContactBody, Problem } from "../api.ts";
 import { type Key, t } from "../i18n.ts";
 import type { CandidateBody } from "../protocol.ts";
 import { openContact } from "../store.ts";
+import { contactLine } from "../words.ts";
 import { Icon } from "./icon.tsx";
 import { ContactSearch } from "./search.tsx";
 import { Name, Sentence, Tier } from "./text.tsx";
@@ -107,7 +108,7 @@ function Found({
           <Tier tier={contact.tier} />
         </span>
         <span class="account">
-          <Name>{[contact.account?.name, contact.external_id].filter(Boolean).join(" · ")}</Name>
+          <Name>{contactLine(contact)}</Name>
         </span>
       </p>
       <button

@@ -3,6 +3,7 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { api, type ContactBody } from "../api.ts";
 import { t } from "../i18n.ts";
+import { contactLine } from "../words.ts";
 import { Icon } from "./icon.tsx";
 import { Name, Tier } from "./text.tsx";
 
@@ -120,9 +121,7 @@ export function ContactSearch({ label, placeholder, shortcut, onPick }: Props) {
                 <Tier tier={contact.tier} />
               </span>
               <span class="account">
-                <Name>
-                  {[contact.account?.name, contact.external_id].filter(Boolean).join(" · ")}
-                </Name>
+                <Name>{contactLine(contact)}</Name>
               </span>
             </div>
           ))}
