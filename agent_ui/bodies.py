@@ -181,6 +181,7 @@ class Bodies:
             ),
             answered_today=queue.answered_today,
             abandoned_today=queue.abandoned_today,
+            unanswered_today=queue.unanswered_today,
         )
 
     def agent(self, agent: LiveAgent) -> AgentBody:

@@ -155,6 +155,8 @@ class QueueBody(Frame):
     members: tuple[MemberBody, ...] = ()
     answered_today: int = 0
     abandoned_today: int = 0
+    unanswered_today: int = 0
+    """Missed, and not abandoned: the queue's time was over, or nobody served it."""
 
 
 class AgentBody(Frame):

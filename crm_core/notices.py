@@ -163,6 +163,9 @@ class LiveQueue:
     members: tuple[LiveMember, ...] = ()
     answered_today: int = 0
     abandoned_today: int = 0
+    unanswered_today: int = 0
+    """Calls that nobody answered though the caller stayed: the queue's time was over, or nobody
+    served it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

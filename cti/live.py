@@ -58,7 +58,14 @@ _AGENT_STATES = {
     PhoneState.UNAVAILABLE: "unavailable",
 }
 _BUSIEST = ("talking", "held", "ringing", "paused", "available", "unavailable", "offline")
-_COUNTED = {CallOutcome.ANSWERED, CallOutcome.ABANDONED}
+_UNANSWERED = {
+    CallOutcome.NO_ANSWER,
+    CallOutcome.BUSY,
+    CallOutcome.FAILED,
+    CallOutcome.VOICEMAIL,
+}
+"""The caller did not give up, and yet nobody answered. How an unknown call ended nobody can say."""
+_COUNTED = {CallOutcome.ANSWERED, CallOutcome.ABANDONED} | _UNANSWERED
 
 
 class LiveBoard:
@@ -91,7 +98,7 @@ class LiveBoard:
         self._wake = asyncio.Event()
         self._today: date | None = None
         self._results: dict[str, tuple[str, str]] = {}
-        """Of each queue call that was answered or abandoned today: the queue and the outcome."""
+        """Of each queue call whose end today is known: the queue and the outcome."""
         self._told: dict[UserId, LiveAgent] = {}
         directory.watch(self._mark_all)
 
@@ -178,6 +185,7 @@ class LiveBoard:
             members=tuple(self._live_member(member) for member in queue.members),
             answered_today=outcomes.count(CallOutcome.ANSWERED.value),
             abandoned_today=outcomes.count(CallOutcome.ABANDONED.value),
+            unanswered_today=sum(outcome in _UNANSWERED for outcome in outcomes),
         )
 
     def _live_entry(self, entry: WaitingCaller) -> LiveEntry:

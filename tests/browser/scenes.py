@@ -405,6 +405,7 @@ def queues(people: People) -> list[LiveQueue]:
             ),
             answered_today=148,
             abandoned_today=9,
+            unanswered_today=4,
         ),
         LiveQueue(
             pbx="main",

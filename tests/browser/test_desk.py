@@ -594,7 +594,10 @@ def test_the_board_shows_who_waits_who_works_and_what_goes_on(desk: Desk) -> Non
     expect(waiting).to_have_count(3)
     expect(waiting.nth(0)).to_contain_text("Zeynep Karagöz")
     expect(waiting.nth(0)).to_contain_text("very long")
-    expect(support).to_contain_text("148 answered")
+    expect(support.locator(".today > span")).to_have_text(
+        ["148 answered", "9 abandoned", "4 missed"]
+    )
+    expect(page.locator(".figure").filter(has_text="Missed today").locator("dd")).to_have_text("4")
     expect(page.locator('[data-queue="main/Night line"]')).to_contain_text("Nobody serves")
     expect(page.locator("tbody tr")).to_have_count(5)
     first = waiting.nth(2).locator(".time").inner_text()

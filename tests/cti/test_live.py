@@ -320,6 +320,26 @@ async def test_calls_of_the_day_are_counted_also_after_a_restart(pbx: Pbx) -> No
         assert figures(board) == (3, 1)
 
 
+async def test_a_call_whose_time_in_the_queue_was_over_is_missed_and_not_abandoned(
+    pbx: Pbx,
+) -> None:
+    store = MemoryStore()
+    async with wall(store) as board:
+        a = pbx.trunk()
+        b = pbx.phone("1001", of=a)
+        await board.hears(
+            a.calls(DID), a.joins("support"), *ringing(a, b),
+            a.dial_ends(b, "NOANSWER"), b.hangs_up(0),
+            a.abandons("support"), a.leaves_queue("support"), a.runs("Hangup"), a.hangs_up(),
+        )  # fmt: skip
+        assert figures(board) == (0, 0)
+        assert board.queue().unanswered_today == 1
+    async with wall(store) as board:
+        await board.hears(*listed(member("1001")))
+        await until(lambda: board.queue().unanswered_today == 1)
+        assert figures(board) == (0, 0)
+
+
 async def test_a_new_day_begins_at_zero_even_when_nobody_calls(
     pbx: Pbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ export interface QueueBody {
   members: readonly MemberBody[];
   answered_today: number;
   abandoned_today: number;
+  unanswered_today: number;
 }
 
 export interface AgentBody {

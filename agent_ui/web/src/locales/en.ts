@@ -244,6 +244,7 @@ export const en = {
   "board.calls": "Live calls",
   "board.answered": "Answered today",
   "board.abandoned": "Abandoned today",
+  "board.unanswered": "Missed today",
   "board.queues": "Queues",
   "board.no_queues": "No queue is known yet. Queues appear when the PBX reports them.",
   "board.agents": "Agents",
@@ -262,6 +263,7 @@ export const en = {
 
   "queue.answered": { one: "{count} answered", other: "{count} answered" },
   "queue.abandoned": { one: "{count} abandoned", other: "{count} abandoned" },
+  "queue.unanswered": { one: "{count} missed", other: "{count} missed" },
   "queue.members": "Members",
   "queue.no_members": "Nobody serves this queue.",
 

@@ -302,6 +302,7 @@ export const ru: Catalogue = {
   "board.calls": "Идёт звонков",
   "board.answered": "Принято сегодня",
   "board.abandoned": "Потеряно сегодня",
+  "board.unanswered": "Без ответа сегодня",
   "board.queues": "Очереди",
   "board.no_queues": "Очередей пока нет. Они появятся, когда о них сообщит АТС.",
   "board.agents": "Операторы",
@@ -335,6 +336,7 @@ export const ru: Catalogue = {
     many: "{count} потеряно",
     other: "{count} потеряно",
   },
+  "queue.unanswered": "{count} без ответа",
   "queue.members": "Участники",
   "queue.no_members": "Эту очередь никто не обслуживает.",
 

@@ -237,6 +237,7 @@ export const tr: Catalogue = {
   "board.calls": "Süren çağrı",
   "board.answered": "Bugün yanıtlanan",
   "board.abandoned": "Bugün vazgeçen",
+  "board.unanswered": "Bugün yanıtsız",
   "board.queues": "Kuyruklar",
   "board.no_queues": "Henüz bilinen kuyruk yok. Santral bildirdikçe burada görünür.",
   "board.agents": "Temsilciler",
@@ -255,6 +256,7 @@ export const tr: Catalogue = {
 
   "queue.answered": "{count} yanıtlandı",
   "queue.abandoned": "{count} vazgeçti",
+  "queue.unanswered": "{count} yanıtsız",
   "queue.members": "Üyeler",
   "queue.no_members": "Bu kuyruğa bakan kimse yok.",
 

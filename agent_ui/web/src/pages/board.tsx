@@ -48,6 +48,7 @@ function Figures() {
       <Figure label={t("board.calls")}>{calls.value.size}</Figure>
       <Figure label={t("board.answered")}>{sum((queue) => queue.answered_today)}</Figure>
       <Figure label={t("board.abandoned")}>{sum((queue) => queue.abandoned_today)}</Figure>
+      <Figure label={t("board.unanswered")}>{sum((queue) => queue.unanswered_today)}</Figure>
     </dl>
   );
 }
@@ -110,6 +111,7 @@ function Queue({ queue, several }: { queue: QueueBody; several: boolean }) {
         <p class="today">
           <span>{t("queue.answered", { count: queue.answered_today })}</span>
           <span>{t("queue.abandoned", { count: queue.abandoned_today })}</span>
+          <span>{t("queue.unanswered", { count: queue.unanswered_today })}</span>
         </p>
       </header>
       {entries.length === 0 ? (
