@@ -29,5 +29,5 @@ def test_each_recording_is_there(story: str) -> None:
 def test_each_test_is_there(test: str) -> None:
     """A name in the notes may be cut short by `...`."""
     assert any(
-        f"def {test}" in path.read_text(encoding="utf-8") for path in HERE.rglob("test_*.py")
+        f"def {test}" in path.read_text(encoding="utf-8") for path in HERE.parent.rglob("test_*.py")
     )
