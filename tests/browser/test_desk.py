@@ -23,8 +23,10 @@ from crm_core.model import (
     User,
 )
 from crm_core.notices import (
+    AgentChanged,
     CallChanged,
     LinkChanged,
+    LiveAgent,
     Notice,
     Noticed,
     PopShown,
@@ -476,6 +478,70 @@ def test_a_lost_pbx_link_is_said_in_a_plain_sentence(desk: Desk) -> None:
     expect(trouble).to_contain_text("Calls may ring without a card until it is back.")
     desk.server.publish(LinkChanged(name="ami:main", up=True, since=ago()))
     expect(trouble).to_have_count(0)
+
+
+def test_on_a_phone_the_hint_fits_and_a_notice_leaves_the_last_row_free(desk: Desk) -> None:
+    page = desk.page()
+    page.set_viewport_size({"width": 360, "height": 640})
+    box = page.locator(".bar").get_by_role("combobox")
+    expect(box).to_have_attribute("placeholder", "Name or number")
+    row = page.locator(".touch-row").last
+    expect(row).to_be_visible()
+    olivia = desk.people.known("Olivia Bennett", ZEYNEP, "exact address")
+    subject = "A question about the annual contract and all that follows from it " * 2
+    desk.server.publish(*mail(8005, "Olivia Bennett", subject, olivia))
+    toast = page.locator(".toast")
+    expect(toast).to_be_visible()
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait_for_timeout(400)  # the notice has arrived
+    last, over = row.bounding_box(), toast.bounding_box()
+    assert last is not None
+    assert over is not None
+    assert last["y"] + last["height"] <= over["y"]
+
+
+def test_a_call_that_we_made_does_not_say_its_number_twice(desk: Desk) -> None:
+    page = desk.page()
+    touch = Touch(
+        id=TouchId(9_998),
+        key="test:out",
+        medium=Medium.PHONE,
+        direction=Direction.OUTBOUND,
+        outcome=Outcome.ANSWERED,
+        at=datetime.now(UTC),
+        party=STRANGER,
+        match=no_match(STRANGER),
+        agent=desk.people.ece.id,
+        subject="05550009988",
+        talk_s=8.0,
+    )
+    desk.server.publish(TouchLogged(touch=touch, agents=(desk.people.ece.id,)))
+    row = page.locator(".touch-row").first
+    expect(row.locator(".who .name")).to_have_text("0555 000 99 88")
+    expect(row.locator(".what .rest")).to_have_text("talked \u20680:08\u2069")
+
+
+def test_the_board_says_who_holds_and_counts_only_who_is_on_a_call(desk: Desk) -> None:
+    page = desk.page("/board", supervisor=True)
+    people = desk.people
+    call = next(one for one in calls(people) if one.state == "talking")
+    desk.server.publish(
+        CallChanged(call=replace(call, state="held")),
+        *(
+            AgentChanged(
+                agent=LiveAgent(
+                    agent=id_, name=name, team="", state=state, since=ago(minutes=1), call=on
+                )
+            )
+            for id_, name, state, on in (
+                (people.ece.id, "Ece Yılmaz", "talking", call.id),
+                (people.ayse.id, "Ayşe Kaya", "ringing", ""),
+            )
+        ),
+    )
+    expect(page.locator(".agent-row").filter(has_text="Ece")).to_contain_text("On hold")
+    expect(page.locator(".agent-row").filter(has_text="Ayşe")).to_contain_text("Ringing")
+    expect(page.locator(".figure").filter(has_text="On calls").locator("dd")).to_have_text("1")
 
 
 def test_the_page_speaks_three_languages(desk: Desk) -> None:

@@ -60,6 +60,7 @@ export const en = {
 
   "search.label": "Search contacts",
   "search.placeholder": "Name, company or number",
+  "search.placeholder_short": "Name or number",
   "search.nothing": "Nobody found",
   "search.failed": "The search did not work. Try again in a moment.",
 

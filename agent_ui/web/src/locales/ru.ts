@@ -63,6 +63,7 @@ export const ru: Catalogue = {
 
   "search.label": "Поиск контактов",
   "search.placeholder": "Имя, компания или номер",
+  "search.placeholder_short": "Имя или номер",
   "search.nothing": "Никого не найдено",
   "search.failed": "Поиск не удался. Попробуйте ещё раз чуть позже.",
 

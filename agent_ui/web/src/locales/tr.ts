@@ -58,6 +58,7 @@ export const tr: Catalogue = {
 
   "search.label": "Kişi ara",
   "search.placeholder": "Ad, şirket veya numara",
+  "search.placeholder_short": "Ad veya numara",
   "search.nothing": "Kimse bulunamadı",
   "search.failed": "Arama yapılamadı. Birazdan yeniden deneyin.",
 

@@ -43,7 +43,7 @@ function Figures() {
         {entries.length > 0 ? duration(longest) : "–"}
       </Figure>
       <Figure label={t("board.available")}>{count("available")}</Figure>
-      <Figure label={t("board.busy")}>{count("ringing", "talking", "held")}</Figure>
+      <Figure label={t("board.busy")}>{count("talking", "held")}</Figure>
       <Figure label={t("board.paused")}>{count("paused")}</Figure>
       <Figure label={t("board.calls")}>{calls.value.size}</Figure>
       <Figure label={t("board.answered")}>{sum((queue) => queue.answered_today)}</Figure>
@@ -144,6 +144,12 @@ function callParty(call: CallBody): string {
   );
 }
 
+/** The PBX says of a phone only that it talks; whether it holds, the call says. */
+function agentState(agent: AgentBody): AgentBody["state"] {
+  const held = calls.value.get(agent.call)?.state === "held";
+  return held && agent.state === "talking" ? "held" : agent.state;
+}
+
 const AGENT_ORDER = [
   "ringing",
   "talking",
@@ -155,10 +161,12 @@ const AGENT_ORDER = [
 ] as const;
 
 function Agents() {
-  const all = [...agents.value.values()].toSorted(
-    (a, b) =>
-      AGENT_ORDER.indexOf(a.state) - AGENT_ORDER.indexOf(b.state) || a.name.localeCompare(b.name),
-  );
+  const all = [...agents.value.values()]
+    .map((agent) => ({ ...agent, state: agentState(agent) }))
+    .toSorted(
+      (a, b) =>
+        AGENT_ORDER.indexOf(a.state) - AGENT_ORDER.indexOf(b.state) || a.name.localeCompare(b.name),
+    );
   const here = all.filter((agent) => agent.state !== "offline");
   const away = all.filter((agent) => agent.state === "offline");
   const row = (agent: AgentBody) => {

@@ -1,11 +1,19 @@
 /** A box that finds contacts while one types. */
 
+import { signal } from "@preact/signals";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { api, type ContactBody } from "../api.ts";
 import { t } from "../i18n.ts";
 import { contactLine } from "../words.ts";
 import { Icon } from "./icon.tsx";
 import { Name, Tier } from "./text.tsx";
+
+/** On a phone the long hint would be cut. */
+const screen = matchMedia("(max-width: 620px)");
+const narrow = signal(screen.matches);
+screen.addEventListener("change", () => {
+  narrow.value = screen.matches;
+});
 
 const PAUSE_MS = 150;
 
@@ -86,7 +94,7 @@ export function ContactSearch({ label, placeholder, shortcut, onPick }: Props) {
         aria-autocomplete="list"
         {...(listed && found?.[at] ? { "aria-activedescendant": `${id}-${at}` } : {})}
         {...(shortcut === undefined ? {} : { "data-shortcut": shortcut })}
-        placeholder={placeholder}
+        placeholder={narrow.value ? t("search.placeholder_short") : placeholder}
         autocomplete="off"
         spellcheck={false}
         value={text}

@@ -18,6 +18,11 @@ export function touchIcon(touch: TouchBody): IconName {
   return touch.direction === "outbound" ? "phone_out" : "phone_in";
 }
 
+/** Whom we called is in the row already: its subject would repeat the number. */
+function saysNumber({ direction, contact, account }: TouchBody): boolean {
+  return direction === "outbound" && (contact === null || !(contact.account || account));
+}
+
 /** What else is worth saying: the subject, how long it was talked, how long it was waited. */
 function details(touch: TouchBody): string {
   const parts: string[] = [];
@@ -25,7 +30,7 @@ function details(touch: TouchBody): string {
   if (touch.medium === "phone") {
     if (touch.talk_s) parts.push(t("touch.talked", { time: duration(touch.talk_s) }));
     else if (touch.wait_s) parts.push(t("touch.waited", { time: duration(touch.wait_s) }));
-    const place = touch.queue || touch.subject;
+    const place = touch.queue || (saysNumber(touch) ? "" : touch.subject);
     if (place !== "") parts.push(place);
   }
   return parts.join(" · ");
