@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import CursorResult, Executable, Table, exc
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,6 +22,7 @@ from crm_core.errors import StoreUnavailable
 
 _LOCK_DEADLINE_S = 10.0
 
+_Result = TypeVar("_Result")
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
@@ -40,6 +41,11 @@ class Transaction:
         self, statement: Executable, parameters: Parameters | None = None
     ) -> CursorResult[Any]:
         """The rows of a statement that changes nothing."""
+        return await self._whole(self._execute(statement, parameters))
+
+    async def _execute(
+        self, statement: Executable, parameters: Parameters | None
+    ) -> CursorResult[Any]:
         with self._noticing_failure(), translated():
             connection = await self._connected()
             return await connection.execute(statement, cast("Any", parameters))
@@ -66,13 +72,15 @@ class Transaction:
         """
         if self._failed:
             raise StoreUnavailable("the unit of work failed before and must be repeated")
-        if self._connection is None:
-            return
+        if self._connection is not None:
+            await self._whole(self._commit(self._connection))
+
+    async def _commit(self, connection: AsyncConnection) -> None:
         with self._noticing_failure(), translated():
             if not self.on_sqlite:
-                await self._connection.commit()
+                await connection.commit()
             elif self._holds_lock:
-                await self._connection.exec_driver_sql("COMMIT")
+                await connection.exec_driver_sql("COMMIT")
                 self._release()
 
     async def end(self) -> None:
@@ -119,13 +127,36 @@ class Transaction:
             raise StoreUnavailable("another unit of work does not end") from error
         self._holds_lock = True
         try:
-            with self._noticing_failure(), translated():
-                connection = await self._connected()
-                # A writer in another process is waited for, as long as busy_timeout says.
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            await self._whole(self._begin())
         except BaseException:
             if self._connection is None:
                 self._release()
+            raise
+
+    async def _begin(self) -> None:
+        with self._noticing_failure(), translated():
+            connection = await self._connected()
+            # A writer in another process is waited for, as long as busy_timeout says.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    async def _whole(self, statement: Coroutine[Any, Any, _Result]) -> _Result:
+        """Wait for a statement; on SQLite it ends even if whoever waits for it is cancelled.
+
+        SQLAlchemy closes a connection whose statement was cancelled. SQLite then keeps the write
+        lock for as long as anything, such as the traceback of that error, still holds the cursor
+        (`sqlite3_close_v2`, zombie connections): nobody could write meanwhile.
+        """
+        if not self.on_sqlite:
+            return await statement
+        task = asyncio.get_running_loop().create_task(statement)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # nobody is left to hear of it
             raise
 
     def fail(self) -> None:
