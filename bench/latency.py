@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import socket as sockets
 import sys
 import tempfile
 import time
@@ -115,7 +116,7 @@ async def run(directory: Path, contacts: int = CONTACTS) -> Sequence[float]:
         settings = directory / "santral.toml"
         settings.touch(mode=0o600)
         settings.write_text(
-            f'[database]\nurl = "{url}"\n[web]\nport = 0\n[log]\nformat = "json"\n'
+            f'[database]\nurl = "{url}"\n[web]\nport = {_free_port()}\n[log]\nformat = "json"\n'
             f'[[pbx]]\nname = "bench"\nport = {pbx.port}\n'
             f'events_user = "bench"\nevents_secret = "{pbx.secret}"\n'
         )
@@ -135,6 +136,12 @@ async def run(directory: Path, contacts: int = CONTACTS) -> Sequence[float]:
         finally:
             daemon.terminate()
             await daemon.wait()
+
+
+def _free_port() -> int:
+    with sockets.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def _port(daemon: asyncio.subprocess.Process) -> int:

@@ -24,6 +24,7 @@ from tests.lab.fixtures import (
     postgres_database,
 )
 from tests.lab.postgres import Postgres
+from tests.lab.processes import free_port
 
 __all__ = ["asterisk", "chromium_path", "dovecot", "phones", "postgres", "postgres_database"]
 
@@ -40,7 +41,7 @@ def settings(
     *, database: str, asterisk: Asterisk | None, dovecot: Dovecot | None, user: str
 ) -> str:
     """The TOML of an installation with what is given."""
-    text = f'teams = ["support"]\n[database]\nurl = "{database}"\n[web]\nport = 0\n'
+    text = f'teams = ["support"]\n[database]\nurl = "{database}"\n[web]\nport = {free_port()}\n'
     if asterisk is not None:
         text += f"""
 [[pbx]]
