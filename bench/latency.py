@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import socket as sockets
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from crm_core.db.schema import migrate
 from crm_core.db.store import open_store
 from crm_core.model import ContactPoint, PointKind
 from crm_core.ports import ContactDraft
+from tests.lab.processes import free_port
 
 CONTACTS = 100_000
 CALLS = 400
@@ -116,7 +116,7 @@ async def run(directory: Path, contacts: int = CONTACTS) -> Sequence[float]:
         settings = directory / "santral.toml"
         settings.touch(mode=0o600)
         settings.write_text(
-            f'[database]\nurl = "{url}"\n[web]\nport = {_free_port()}\n[log]\nformat = "json"\n'
+            f'[database]\nurl = "{url}"\n[web]\nport = {free_port()}\n[log]\nformat = "json"\n'
             f'[[pbx]]\nname = "bench"\nport = {pbx.port}\n'
             f'events_user = "bench"\nevents_secret = "{pbx.secret}"\n'
         )
@@ -136,12 +136,6 @@ async def run(directory: Path, contacts: int = CONTACTS) -> Sequence[float]:
         finally:
             daemon.terminate()
             await daemon.wait()
-
-
-def _free_port() -> int:
-    with sockets.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _port(daemon: asyncio.subprocess.Process) -> int:

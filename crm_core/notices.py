@@ -203,7 +203,8 @@ class TouchLogged:
 
     touch: Touch
     agents: tuple[UserId, ...] = ()
-    """Who took part or owns the customer; empty means everybody of `team`."""
+    """Whom it concerns: who took part, whose phone rang, who owns the customer. Who may see it is
+    decided by the touch itself (`agent_ui.session.sees_touch`)."""
     team: str = ""
 
 
